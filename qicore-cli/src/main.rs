@@ -1,0 +1,2 @@
+//! The qicore program.
+fn main() {}

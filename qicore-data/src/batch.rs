@@ -1,0 +1,435 @@
+//! What flows: frames and events from a source, deliveries to a sink.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::lane::{Checkpoint, Lane, Position};
+use crate::time::Timestamp;
+
+/// A raw payload as it was received, not yet decoded. The lane's [`Decoder`](crate::Decoder) makes events of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Its place in the lane; grows from frame to frame.
+    pub offset: u64,
+    /// When it was received.
+    pub received: Option<Timestamp>,
+    /// Where it came from, if the payload does not say: the URL of an HTTP response.
+    pub channel: Option<Arc<str>>,
+    /// The bytes.
+    pub payload: Bytes,
+}
+
+impl Frame {
+    /// A frame with nothing known but its bytes.
+    pub fn new(offset: u64, payload: impl Into<Bytes>) -> Self {
+        Self {
+            offset,
+            received: None,
+            channel: None,
+            payload: payload.into(),
+        }
+    }
+
+    /// Adds the time of receipt.
+    #[must_use]
+    pub fn received(mut self, at: Timestamp) -> Self {
+        self.received = Some(at);
+        self
+    }
+
+    /// Adds where it came from.
+    #[must_use]
+    pub fn channel(mut self, channel: impl Into<Arc<str>>) -> Self {
+        self.channel = Some(channel.into());
+        self
+    }
+
+    /// Bytes the frame takes in memory.
+    pub fn weight(&self) -> usize {
+        size_of::<Self>() + self.payload.len()
+    }
+}
+
+/// How the events of a batch lie in their lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Offsets {
+    /// One event, one offset: the last event has the batch's, the one before has one less, and so on.
+    Counted,
+    /// The offset of each event. Several events may share one (they came from one message); they stay together.
+    Each(Vec<u64>),
+}
+
+/// What a batch holds.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Content {
+    /// Payloads for the lane's decoder, in order.
+    Frames(Vec<Frame>),
+    /// Events, in order.
+    Events(Vec<Event>, Offsets),
+}
+
+impl Content {
+    /// Number of frames or events.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Frames(frames) => frames.len(),
+            Self::Events(events, _) => events.len(),
+        }
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes in memory.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Frames(frames) => frames.iter().map(Frame::weight).sum(),
+            Self::Events(events, _) => events.iter().map(Event::weight).sum(),
+        }
+    }
+
+    /// Takes out what lies at or before `offset` in a lane whose batch ends at `end`.
+    pub fn split_to(&mut self, offset: u64, end: u64) -> Self {
+        match self {
+            Self::Frames(frames) => {
+                let rest = frames.split_off(frames.partition_point(|frame| frame.offset <= offset));
+                Self::Frames(std::mem::replace(frames, rest))
+            }
+            Self::Events(events, Offsets::Counted) => {
+                let kept = usize::try_from(end.saturating_sub(offset))
+                    .unwrap_or(usize::MAX)
+                    .min(events.len());
+                let rest = events.split_off(events.len() - kept);
+                Self::Events(std::mem::replace(events, rest), Offsets::Counted)
+            }
+            Self::Events(events, Offsets::Each(offsets)) => {
+                let at = offsets.partition_point(|each| *each <= offset);
+                let (rest, rest_offsets) = (events.split_off(at), offsets.split_off(at));
+                Self::Events(
+                    std::mem::replace(events, rest),
+                    Offsets::Each(std::mem::replace(offsets, rest_offsets)),
+                )
+            }
+        }
+    }
+}
+
+/// How a lane ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LaneEnd {
+    /// The source has no more for this lane: its transforms write out what they hold.
+    Exhausted,
+    /// The lane goes to another process: its state goes along, nothing is written out.
+    Revoked,
+}
+
+/// A piece of one lane, as a source reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// The lane.
+    pub lane: Lane,
+    /// What was read. May be empty (progress without data, or only an end).
+    pub content: Content,
+    /// Where the lane stands after this batch; a restart from here repeats nothing and skips nothing.
+    pub position: Position,
+    /// Set on the last batch of a lane.
+    pub end: Option<LaneEnd>,
+}
+
+impl Batch {
+    /// A batch of frames that ends at `position`.
+    pub fn frames(lane: Lane, frames: Vec<Frame>, position: Position) -> Self {
+        Self {
+            lane,
+            content: Content::Frames(frames),
+            position,
+            end: None,
+        }
+    }
+
+    /// A batch of events, one offset each, that ends at `position`.
+    pub fn events(lane: Lane, events: Vec<Event>, position: Position) -> Self {
+        Self {
+            lane,
+            content: Content::Events(events, Offsets::Counted),
+            position,
+            end: None,
+        }
+    }
+
+    /// An empty batch that ends the lane.
+    pub fn end(lane: Lane, position: Position, end: LaneEnd) -> Self {
+        Self {
+            lane,
+            content: Content::Frames(Vec::new()),
+            position,
+            end: Some(end),
+        }
+    }
+
+    /// Marks this as the last batch of its lane.
+    #[must_use]
+    pub fn ending(mut self, end: LaneEnd) -> Self {
+        self.end = Some(end);
+        self
+    }
+}
+
+/// How much a source may put into a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchLimit {
+    /// Events or frames.
+    pub items: usize,
+    /// Bytes; a single item may exceed it.
+    pub bytes: usize,
+}
+
+impl BatchLimit {
+    /// At most so many items and bytes.
+    pub const fn new(items: usize, bytes: usize) -> Self {
+        Self { items, bytes }
+    }
+}
+
+impl Default for BatchLimit {
+    fn default() -> Self {
+        Self {
+            items: 4096,
+            bytes: 4 << 20,
+        }
+    }
+}
+
+/// A range of a lane on its way to one sink.
+///
+/// Holds the events of one or more batches without copying them, so that several sinks and several tries share one
+/// set of events.
+#[derive(Clone)]
+pub struct Delivery {
+    /// The lane.
+    pub lane: Lane,
+    /// The first offset that this delivery covers is the one after this.
+    pub after: u64,
+    /// The last offset that this delivery covers.
+    pub offset: u64,
+    /// Tells deliveries of one offset apart: a batch larger than a sink's limit goes out in parts.
+    pub part: u32,
+    /// Holds what the transforms still held when the source ended.
+    pub last: bool,
+    /// The lane's checkpoint after this delivery, where one was taken. A sink that stores checkpoints with its data
+    /// stores this one.
+    pub checkpoint: Option<Arc<Checkpoint>>,
+    chunks: Vec<Chunk>,
+    len: usize,
+}
+
+/// Events shared by all sinks, and the part of them meant.
+#[derive(Clone)]
+struct Chunk {
+    events: Arc<Vec<Event>>,
+    from: usize,
+    to: usize,
+}
+
+impl Delivery {
+    /// An empty delivery of the range after `after`.
+    pub fn new(lane: Lane, after: u64) -> Self {
+        Self {
+            lane,
+            after,
+            offset: after,
+            part: 0,
+            last: false,
+            checkpoint: None,
+            chunks: Vec::new(),
+            len: 0,
+        }
+    }
+
+    /// A delivery of `events`, for tests and simple callers.
+    pub fn of(lane: Lane, after: u64, offset: u64, events: Vec<Event>) -> Self {
+        let mut delivery = Self::new(lane, after);
+        let len = events.len();
+        delivery.push(Arc::new(events), 0, len);
+        delivery.offset = offset;
+        delivery
+    }
+
+    /// Adds `events[from..to]`.
+    ///
+    /// # Panics
+    /// If the range is not within `events`.
+    pub fn push(&mut self, events: Arc<Vec<Event>>, from: usize, to: usize) {
+        assert!(
+            from <= to && to <= events.len(),
+            "{from}..{to} of {} events",
+            events.len()
+        );
+        if from < to {
+            self.len += to - from;
+            self.chunks.push(Chunk { events, from, to });
+        }
+    }
+
+    /// The events, in order. Receipts name them by their place here.
+    pub fn iter(&self) -> impl Iterator<Item = &Event> + Clone {
+        self.slices().flatten()
+    }
+
+    /// The events, in order, in the slices they lie in.
+    pub fn slices(&self) -> impl Iterator<Item = &[Event]> + Clone {
+        self.chunks.iter().map(|chunk| &chunk.events[chunk.from..chunk.to])
+    }
+
+    /// The event at a place that a receipt names.
+    pub fn get(&self, mut index: usize) -> Option<&Event> {
+        self.slices().find_map(|slice| {
+            let found = slice.get(index);
+            index = index.saturating_sub(slice.len());
+            found
+        })
+    }
+
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no event (a checkpoint may still have to be stored).
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A text that is the same for every try of this delivery: a deduplication token.
+    pub fn token(&self) -> String {
+        format!(
+            "{}:{}-{}.{}{}",
+            self.lane,
+            self.after,
+            self.offset,
+            self.part,
+            if self.last { "!" } else { "" }
+        )
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("token", &self.token())
+            .field("events", &self.len)
+            .field("checkpoint", &self.checkpoint.is_some())
+            .finish()
+    }
+}
+
+/// What a sink did with a delivery.
+#[derive(Debug, Default)]
+#[must_use = "rows that the store refused must go to the dead letters"]
+pub struct Receipt {
+    /// The rows are written, but become durable only with a later receipt or flush of the lane (a Parquet file before
+    /// its footer, an open transaction). False: this and everything staged before it for the lane is durable.
+    pub staged: bool,
+    /// Rows that the store refused.
+    pub rejected: Vec<RejectedRow>,
+}
+
+impl Receipt {
+    /// Everything is durable.
+    pub fn durable() -> Self {
+        Self::default()
+    }
+
+    /// Everything is written and will be durable with a later write or flush.
+    pub fn staged() -> Self {
+        Self {
+            staged: true,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a row that the store refused.
+    pub fn reject(&mut self, index: usize, error: Error) {
+        self.rejected.push(RejectedRow { index, error });
+    }
+}
+
+/// A row that a store refused.
+#[derive(Debug)]
+pub struct RejectedRow {
+    /// Its place in the [`Delivery`].
+    pub index: usize,
+    /// Why.
+    pub error: Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Gap, GapReason};
+    use crate::intern::{Exchange, Label, Symbol};
+
+    fn event(at: i64) -> Event {
+        let (exchange, symbol, source) = (
+            Exchange::new("x").unwrap(),
+            Symbol::new("A/B").unwrap(),
+            Label::new("test").unwrap(),
+        );
+        let gap = Gap {
+            from: Timestamp::UNKNOWN,
+            to: Timestamp::UNKNOWN,
+            reason: GapReason::Sequence,
+            missed: None,
+        };
+        Event::new(exchange, symbol, Timestamp::from_nanos(at), source, gap)
+    }
+
+    fn times(content: &Content) -> Vec<i64> {
+        match content {
+            Content::Events(events, _) => events.iter().map(|event| event.timestamp.nanos()).collect(),
+            Content::Frames(frames) => frames.iter().map(|frame| frame.offset as i64).collect(),
+        }
+    }
+
+    #[test]
+    fn splits_at_an_offset() {
+        // Offsets 11 to 15.
+        let events: Vec<_> = (11..=15).map(event).collect();
+        for (at, first, rest) in [(10, 0, 5), (11, 1, 4), (13, 3, 2), (15, 5, 0), (99, 5, 0)] {
+            let mut content = Content::Events(events.clone(), Offsets::Counted);
+            assert_eq!((content.split_to(at, 15).len(), content.len()), (first, rest), "{at}");
+        }
+        let mut shared = Content::Events(events, Offsets::Each(vec![11, 11, 12, 15, 15]));
+        assert_eq!(times(&shared.split_to(11, 15)), [11, 12]);
+        assert_eq!(times(&shared), [13, 14, 15]);
+        let mut frames = Content::Frames([3, 7, 9].map(|offset| Frame::new(offset, "")).into());
+        assert_eq!(times(&frames.split_to(8, 9)), [3, 7]);
+        assert_eq!(times(&frames), [9]);
+    }
+
+    #[test]
+    fn a_delivery_numbers_its_events_across_chunks() {
+        let events = Arc::new((0..10).map(event).collect::<Vec<_>>());
+        let mut delivery = Delivery::new(Lane::new("l"), 0);
+        delivery.push(Arc::clone(&events), 2, 5);
+        delivery.push(Arc::clone(&events), 5, 5);
+        delivery.push(events, 8, 10);
+        let expected = [2, 3, 4, 8, 9];
+        assert_eq!(delivery.len(), expected.len());
+        for (index, at) in expected.into_iter().enumerate() {
+            assert_eq!(delivery.get(index).unwrap().timestamp.nanos(), at);
+        }
+        assert!(delivery.get(5).is_none());
+        assert!(delivery.iter().map(|event| event.timestamp.nanos()).eq(expected));
+    }
+}

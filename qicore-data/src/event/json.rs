@@ -1,0 +1,351 @@
+//! The serde form of [`Event`]: the project's normalised JSON.
+//!
+//! Written by hand because an internally tagged, flattened enum makes serde buffer each value before it reads it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rust_decimal::Decimal;
+use serde::de::Error as _;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::types::{
+    Alert, Book, BookKind, Candle, Checksum, Gap, GapReason, Instrument, InstrumentKind, Origin, Price, Quality, Quote,
+    Series, Severity, Side, Ticker, Trade,
+};
+use super::{Data, Event, EventType, Level, Levels, TradeId};
+use crate::decimal::{DecimalText, Quoted};
+use crate::intern::{Exchange, Label, Symbol};
+use crate::time::Timestamp;
+use crate::timeframe::Timeframe;
+
+/// Adds entries to a JSON object; absent optional values are left out.
+struct Fields<M>(M);
+
+impl<M: SerializeMap> Fields<M> {
+    #[inline]
+    fn put<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<&mut Self, M::Error> {
+        self.0.serialize_entry(name, value)?;
+        Ok(self)
+    }
+
+    #[inline]
+    fn put_some<T: Serialize>(&mut self, name: &'static str, value: Option<&T>) -> Result<&mut Self, M::Error> {
+        match value {
+            Some(value) => self.put(name, value),
+            None => Ok(self),
+        }
+    }
+
+    #[inline]
+    fn decimal(&mut self, name: &'static str, value: Decimal) -> Result<&mut Self, M::Error> {
+        self.put(name, DecimalText::new(value).as_str())
+    }
+
+    #[inline]
+    fn some_decimal(&mut self, name: &'static str, value: Option<Decimal>) -> Result<&mut Self, M::Error> {
+        match value {
+            Some(value) => self.decimal(name, value),
+            None => Ok(self),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    source: Origin,
+    quality: Quality,
+    #[serde(skip_serializing_if = "is_zero")]
+    revision: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = Fields(serializer.serialize_map(None)?);
+        fields
+            .put("type", self.event_type().as_str())?
+            .put("exchange", &self.exchange)?
+            .put("symbol", &self.symbol)?
+            .put("timestamp", &self.timestamp)?
+            .put_some("received", self.received.as_ref())?
+            .put("source", &self.source)?;
+        if self.quality != Quality::High && self.event_type() != EventType::Candle {
+            fields.put("quality", &self.quality)?;
+        }
+        self.data.write(&mut fields, self.quality)?;
+        fields.0.end()
+    }
+}
+
+impl Data {
+    fn write<M: SerializeMap>(&self, fields: &mut Fields<M>, quality: Quality) -> Result<(), M::Error> {
+        match self {
+            Self::Trade(trade) => fields
+                .put_some("id", trade.id.as_ref())?
+                .put_some("side", trade.side.as_ref())?
+                .decimal("price", trade.price)?
+                .decimal("size", trade.size)?,
+            Self::Quote(quote) => fields
+                .decimal("bid", quote.bid)?
+                .decimal("bid_size", quote.bid_size)?
+                .decimal("ask", quote.ask)?
+                .decimal("ask_size", quote.ask_size)?,
+            Self::Ticker(ticker) => fields
+                .decimal("last", ticker.last)?
+                .some_decimal("bid", ticker.bid)?
+                .some_decimal("ask", ticker.ask)?
+                .some_decimal("open", ticker.open)?
+                .some_decimal("high", ticker.high)?
+                .some_decimal("low", ticker.low)?
+                .some_decimal("volume", ticker.volume)?
+                .some_decimal("quote_volume", ticker.quote_volume)?,
+            Self::Book(book) => fields
+                .put("kind", &book.kind)?
+                .put_some("sequence", book.sequence.as_ref())?
+                .put("bids", book.levels.bids())?
+                .put("asks", book.levels.asks())?
+                .put_some("checksum", book.checksum.as_ref())?,
+            Self::Candle(candle) => fields
+                .put("timeframe", &candle.timeframe)?
+                .decimal("open", candle.open)?
+                .decimal("high", candle.high)?
+                .decimal("low", candle.low)?
+                .decimal("close", candle.close)?
+                .decimal("volume", candle.volume)?
+                .some_decimal("quote_volume", candle.quote_volume)?
+                .put_some("trades", candle.trades.as_ref())?
+                .put("closed", &candle.closed)?
+                .put(
+                    "metadata",
+                    &Metadata {
+                        source: candle.origin,
+                        quality,
+                        revision: candle.revision,
+                    },
+                )?,
+            Self::Price(price) => fields
+                .decimal("price", price.price)?
+                .some_decimal("market_cap", price.market_cap)?
+                .some_decimal("volume_24h", price.volume_24h)?
+                .some_decimal("change_24h", price.change_24h)?,
+            Self::Instrument(instrument) => fields
+                .put("native", &instrument.native)?
+                .put("base", &instrument.base)?
+                .put("quote", &instrument.quote)?
+                .put("kind", &instrument.kind)?
+                .put("active", &instrument.active)?
+                .some_decimal("price_step", instrument.price_step)?
+                .some_decimal("size_step", instrument.size_step)?,
+            Self::Series(series) => fields
+                .put("name", &series.name)?
+                .decimal("value", series.value)?
+                .put_some("params", series.params.as_deref().as_ref())?,
+            Self::Gap(gap) => fields
+                .put("from", &gap.from)?
+                .put("to", &gap.to)?
+                .put("reason", &gap.reason)?
+                .put_some("missed", gap.missed.as_ref())?,
+            Self::Alert(alert) => fields
+                .put("rule", &alert.rule)?
+                .put("severity", &alert.severity)?
+                .put("message", &*alert.message)?
+                .some_decimal("value", alert.value)?
+                .some_decimal("threshold", alert.threshold)?,
+        };
+        Ok(())
+    }
+}
+
+/// All fields of all kinds. Names that several kinds share have the same type in each, but for `kind` and `quote`.
+#[derive(Deserialize)]
+struct Flat<'a> {
+    #[serde(rename = "type", borrow)]
+    event_type: Cow<'a, str>,
+    exchange: Exchange,
+    symbol: Symbol,
+    timestamp: Timestamp,
+    received: Option<Timestamp>,
+    source: Label,
+    quality: Option<Quality>,
+    id: Option<TradeId>,
+    side: Option<Side>,
+    price: Option<Quoted>,
+    size: Option<Quoted>,
+    bid: Option<Quoted>,
+    bid_size: Option<Quoted>,
+    ask: Option<Quoted>,
+    ask_size: Option<Quoted>,
+    last: Option<Quoted>,
+    open: Option<Quoted>,
+    high: Option<Quoted>,
+    low: Option<Quoted>,
+    close: Option<Quoted>,
+    volume: Option<Quoted>,
+    quote_volume: Option<Quoted>,
+    #[serde(borrow)]
+    kind: Option<Cow<'a, str>>,
+    sequence: Option<u64>,
+    bids: Option<Vec<Level>>,
+    asks: Option<Vec<Level>>,
+    checksum: Option<Checksum>,
+    timeframe: Option<Timeframe>,
+    trades: Option<u64>,
+    closed: Option<bool>,
+    metadata: Option<FlatMetadata>,
+    market_cap: Option<Quoted>,
+    volume_24h: Option<Quoted>,
+    change_24h: Option<Quoted>,
+    native: Option<Label>,
+    base: Option<Label>,
+    quote: Option<Label>,
+    active: Option<bool>,
+    price_step: Option<Quoted>,
+    size_step: Option<Quoted>,
+    name: Option<Label>,
+    value: Option<Quoted>,
+    params: Option<serde_json::Map<String, serde_json::Value>>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    reason: Option<GapReason>,
+    missed: Option<u64>,
+    rule: Option<Label>,
+    severity: Option<Severity>,
+    message: Option<String>,
+    threshold: Option<Quoted>,
+}
+
+#[derive(Deserialize)]
+struct FlatMetadata {
+    source: Origin,
+    quality: Quality,
+    #[serde(default)]
+    revision: u32,
+}
+
+fn must<T, E: serde::de::Error>(value: Option<T>, name: &'static str) -> Result<T, E> {
+    value.ok_or_else(|| E::missing_field(name))
+}
+
+fn number<E: serde::de::Error>(value: Option<Quoted>, name: &'static str) -> Result<Decimal, E> {
+    must(value, name).map(|value| value.0)
+}
+
+fn some(value: Option<Quoted>) -> Option<Decimal> {
+    value.map(|value| value.0)
+}
+
+impl Flat<'_> {
+    fn kind<T: std::str::FromStr<Err = String>, E: serde::de::Error>(&self) -> Result<T, E> {
+        must(self.kind.as_deref(), "kind")?.parse().map_err(E::custom)
+    }
+
+    fn data<E: serde::de::Error>(&mut self) -> Result<Data, E> {
+        Ok(match self.event_type.parse().map_err(E::custom)? {
+            EventType::Trade => Data::Trade(Trade {
+                id: self.id.take(),
+                side: self.side,
+                price: number(self.price, "price")?,
+                size: number(self.size, "size")?,
+            }),
+            EventType::Quote => Data::Quote(Quote {
+                bid: number(self.bid, "bid")?,
+                bid_size: number(self.bid_size, "bid_size")?,
+                ask: number(self.ask, "ask")?,
+                ask_size: number(self.ask_size, "ask_size")?,
+            }),
+            EventType::Ticker => Data::Ticker(Ticker {
+                last: number(self.last, "last")?,
+                bid: some(self.bid),
+                ask: some(self.ask),
+                open: some(self.open),
+                high: some(self.high),
+                low: some(self.low),
+                volume: some(self.volume),
+                quote_volume: some(self.quote_volume),
+            }),
+            EventType::Book => Data::Book(self.book()?),
+            EventType::Candle => Data::Candle(self.candle()?),
+            EventType::Price => Data::Price(Price {
+                price: number(self.price, "price")?,
+                market_cap: some(self.market_cap),
+                volume_24h: some(self.volume_24h),
+                change_24h: some(self.change_24h),
+            }),
+            EventType::Instrument => Data::Instrument(Instrument {
+                native: must(self.native, "native")?,
+                base: must(self.base, "base")?,
+                quote: must(self.quote, "quote")?,
+                kind: self.kind::<InstrumentKind, E>()?,
+                active: must(self.active, "active")?,
+                price_step: some(self.price_step),
+                size_step: some(self.size_step),
+            }),
+            EventType::Series => Data::Series(Series {
+                name: must(self.name, "name")?,
+                value: number(self.value, "value")?,
+                params: self.params.take().map(Arc::new),
+            }),
+            EventType::Gap => Data::Gap(Gap {
+                from: must(self.from, "from")?,
+                to: must(self.to, "to")?,
+                reason: must(self.reason, "reason")?,
+                missed: self.missed,
+            }),
+            EventType::Alert => Data::Alert(Alert {
+                rule: must(self.rule, "rule")?,
+                severity: must(self.severity, "severity")?,
+                message: must(self.message.take(), "message")?.into(),
+                value: some(self.value),
+                threshold: some(self.threshold),
+            }),
+        })
+    }
+
+    fn book<E: serde::de::Error>(&mut self) -> Result<Book, E> {
+        Ok(Book {
+            kind: self.kind::<BookKind, E>()?,
+            sequence: self.sequence,
+            levels: Levels::new(&must(self.bids.take(), "bids")?, &must(self.asks.take(), "asks")?),
+            checksum: self.checksum,
+        })
+    }
+
+    fn candle<E: serde::de::Error>(&mut self) -> Result<Candle, E> {
+        let metadata = must(self.metadata.as_ref(), "metadata")?;
+        self.quality = Some(metadata.quality);
+        Ok(Candle {
+            timeframe: must(self.timeframe, "timeframe")?,
+            open: number(self.open, "open")?,
+            high: number(self.high, "high")?,
+            low: number(self.low, "low")?,
+            close: number(self.close, "close")?,
+            volume: number(self.volume, "volume")?,
+            quote_volume: some(self.quote_volume),
+            trades: self.trades,
+            closed: must(self.closed, "closed")?,
+            origin: metadata.source,
+            revision: metadata.revision,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut flat = Flat::deserialize(deserializer)?;
+        let data = flat.data::<D::Error>().map_err(D::Error::custom)?;
+        Ok(Self {
+            exchange: flat.exchange,
+            symbol: flat.symbol,
+            timestamp: flat.timestamp,
+            received: flat.received,
+            source: flat.source,
+            quality: flat.quality.unwrap_or(Quality::High),
+            data,
+        })
+    }
+}

@@ -1,0 +1,43 @@
+//! The vocabulary of QiCore: what market data is, how it flows, and what a plugin implements.
+//!
+//! A leaf crate without I/O. Programs use it through the facade crate `qicore`; plugin authors implement
+//! [`Source`], [`Transform`] and [`Sink`].
+
+mod batch;
+mod civil;
+mod dead_letter;
+pub mod decimal;
+mod error;
+mod event;
+mod intern;
+mod lane;
+mod lineage;
+mod registry;
+mod retry;
+mod secret;
+pub mod settings;
+mod time;
+mod timeframe;
+mod traits;
+
+pub use batch::{Batch, BatchLimit, Content, Delivery, Frame, LaneEnd, Offsets, Receipt, RejectedRow};
+pub use dead_letter::{DeadLetter, Payload};
+pub use decimal::Decimal;
+pub use error::{Error, ErrorKind, Result, RetryAdvice};
+pub use event::{
+    Alert, Book, BookKind, Candle, Checksum, Data, Event, EventType, Gap, GapReason, Instrument, InstrumentKind, Level,
+    Levels, Origin, Price, Quality, Quote, Series, Severity, Side, Ticker, Trade, TradeId, UnknownEventType,
+};
+pub use intern::{Exchange, Label, NameError, Symbol};
+pub use lane::{Checkpoint, Lane, Position, Snapshot};
+pub use lineage::{Lineage, Verdict};
+pub use registry::{Build, NewTransform, Plugin, Registry};
+pub use retry::RetryPolicy;
+pub use secret::Secret;
+pub use settings::{Mistake, Mistakes, Settings};
+pub use time::{Timestamp, TimestampError, TimestampText};
+pub use timeframe::{Timeframe, UnknownTimeframe};
+pub use traits::{
+    BatchPolicy, Decoded, Decoder, FromStart, Output, Progress, RejectedEvent, Resume, Sink, SinkCapabilities, Source,
+    SourceCapabilities, Transform,
+};

@@ -1,0 +1,331 @@
+//! The three traits that every plugin implements, and the decoder that a source may bring along.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::batch::{Batch, BatchLimit, Delivery, Frame, Receipt};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::lane::{Checkpoint, Lane};
+
+/// Where lanes go on after a restart. A source asks for each lane that it takes up, at the start or later.
+#[async_trait]
+pub trait Resume: Send + Sync {
+    /// The checkpoint from which `lane` is to go on: the lowest of what the sinks hold. `None` starts it anew.
+    async fn checkpoint(&self, lane: &Lane) -> Result<Option<Arc<Checkpoint>>>;
+}
+
+/// A [`Resume`] that starts every lane anew.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FromStart;
+
+#[async_trait]
+impl Resume for FromStart {
+    async fn checkpoint(&self, _lane: &Lane) -> Result<Option<Arc<Checkpoint>>> {
+        Ok(None)
+    }
+}
+
+/// What a source can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct SourceCapabilities {
+    /// It can go back to a checkpoint and read the same again (a file, a broker, a history); a live stream cannot.
+    pub replayable: bool,
+    /// It ends by itself.
+    pub finite: bool,
+}
+
+impl SourceCapabilities {
+    /// A source that can be read again from a checkpoint.
+    #[must_use]
+    pub fn replayable(mut self) -> Self {
+        self.replayable = true;
+        self
+    }
+
+    /// A source that ends by itself.
+    #[must_use]
+    pub fn finite(mut self) -> Self {
+        self.finite = true;
+        self
+    }
+}
+
+/// How far a source has come, for progress displays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Done so far.
+    pub done: u64,
+    /// The whole, if known.
+    pub total: Option<u64>,
+    /// What is counted (`bytes`, `events`, `pages`).
+    pub unit: &'static str,
+}
+
+/// Reads market data: a venue's stream, a provider's history, a broker, files.
+///
+/// A source does I/O and cuts what it reads into [batches](Batch) of one lane each. Work on the CPU (decoding) it
+/// leaves to its [decoder](Source::decoder), which runs on the lane's own task, so that lanes use all cores.
+#[async_trait]
+pub trait Source: Send {
+    /// The plugin's name.
+    fn name(&self) -> &str;
+
+    /// What it can do.
+    fn capabilities(&self) -> SourceCapabilities;
+
+    /// Connects, and keeps `resume` to ask it for each lane that is taken up.
+    async fn open(&mut self, resume: Arc<dyn Resume>) -> Result<()>;
+
+    /// The next batch of any lane; `None` when the source is exhausted, with every lane ended.
+    ///
+    /// Must be cancel-safe: the future may be dropped at any await, and the next call goes on without loss.
+    async fn next_batch(&mut self, limit: BatchLimit) -> Result<Option<Batch>>;
+
+    /// The decoder of a lane whose batches hold frames; asked once, before its first batch is decoded.
+    fn decoder(&self, lane: &Lane) -> Result<Box<dyn Decoder>> {
+        let message = "the source gives frames but no decoder";
+        Err(Error::new(crate::ErrorKind::Internal, "source.decoder", message).with("lane", lane))
+    }
+
+    /// Every sink has accepted everything up to `checkpoint`.
+    async fn commit(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let _ = checkpoint;
+        Ok(())
+    }
+
+    /// How far it has come.
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
+
+    /// Lets go of connections and files. Called once, after the last commit.
+    async fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What decoding a frame came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decoded {
+    /// It was data; the events are in the output (there may be none: an empty update).
+    Data,
+    /// It was an acknowledgement, a heartbeat, a status.
+    Control,
+}
+
+/// Makes events of one lane's frames. Pure: no clock, no I/O; time comes from the frame.
+pub trait Decoder: Send {
+    /// Decodes a frame and appends its events to `out`. On an error the whole frame is rejected, and what was
+    /// appended for it is taken back.
+    fn decode(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded>;
+
+    /// The state to go on from (maintained books, sequence numbers).
+    fn snapshot(&self) -> Result<Option<Box<str>>> {
+        Ok(None)
+    }
+
+    /// Takes up a state that [`snapshot`](Decoder::snapshot) gave.
+    fn restore(&mut self, state: &str) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
+}
+
+/// An event that a transform refuses.
+#[derive(Debug, Clone)]
+pub struct RejectedEvent {
+    /// The event.
+    pub event: Event,
+    /// The rule's name.
+    pub rule: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// What a transform makes of a batch.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Events for the next stage.
+    pub events: Vec<Event>,
+    /// Events for the dead letters.
+    pub rejected: Vec<RejectedEvent>,
+}
+
+impl Output {
+    /// Passes a whole batch on. Costs nothing while nothing else has been put out.
+    pub fn forward(&mut self, mut events: Vec<Event>) {
+        if self.events.is_empty() {
+            self.events = events;
+        } else {
+            self.events.append(&mut events);
+        }
+    }
+
+    /// Refuses an event.
+    pub fn reject(&mut self, event: Event, rule: &'static str, message: impl Into<String>) {
+        self.rejected.push(RejectedEvent {
+            event,
+            rule,
+            message: message.into(),
+        });
+    }
+}
+
+/// Changes the events of one lane: filters, checks, aggregates, enriches. CPU only: no I/O, no clock, no awaiting.
+///
+/// Each lane has a copy of its own. Given the same state and the same events it must put out the same events, since
+/// that is what a restart from a checkpoint relies on.
+pub trait Transform: Send {
+    /// The stage's name; its state is stored under it.
+    fn name(&self) -> &str;
+
+    /// Takes a batch and puts out what becomes of it.
+    fn apply(&mut self, events: Vec<Event>, out: &mut Output) -> Result<()>;
+
+    /// The source has ended: puts out what is still held.
+    fn flush(&mut self, out: &mut Output) -> Result<()> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// The state to go on from, at a batch boundary.
+    fn snapshot(&self) -> Result<Option<Box<str>>> {
+        Ok(None)
+    }
+
+    /// Takes up a state that [`snapshot`](Transform::snapshot) gave.
+    fn restore(&mut self, state: &str) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
+}
+
+/// When the pipeline hands a sink what has gathered for it: whichever limit is reached first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BatchPolicy {
+    /// Most events of a delivery.
+    pub events: usize,
+    /// Most bytes of a delivery, by [`Event::weight`]; a single event may exceed it.
+    pub bytes: usize,
+    /// The longest that an event waits for others.
+    #[serde(with = "crate::settings::duration")]
+    pub linger: Duration,
+}
+
+impl Default for BatchPolicy {
+    fn default() -> Self {
+        Self {
+            events: 10_000,
+            bytes: 8 << 20,
+            linger: Duration::from_millis(100),
+        }
+    }
+}
+
+impl BatchPolicy {
+    /// At most so many events and bytes, after so long.
+    pub const fn new(events: usize, bytes: usize, linger: Duration) -> Self {
+        Self { events, bytes, linger }
+    }
+}
+
+/// What a sink can do, and how it likes to be fed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SinkCapabilities {
+    /// It stores a delivery's checkpoint together with the rows, and tells it after a restart.
+    pub stores_checkpoints: bool,
+    /// How many lanes it takes deliveries of at the same time.
+    pub concurrency: usize,
+    /// The deliveries that suit it, unless the pipeline is told otherwise.
+    pub batch: BatchPolicy,
+    /// A sink that stages rows is flushed this long after it staged the first.
+    pub flush_after: Duration,
+}
+
+impl Default for SinkCapabilities {
+    fn default() -> Self {
+        Self {
+            stores_checkpoints: false,
+            concurrency: 16,
+            batch: BatchPolicy::default(),
+            flush_after: Duration::from_secs(60),
+        }
+    }
+}
+
+impl SinkCapabilities {
+    /// The sink stores checkpoints with its rows.
+    #[must_use]
+    pub fn stores_checkpoints(mut self) -> Self {
+        self.stores_checkpoints = true;
+        self
+    }
+
+    /// Sets how many lanes are written at the same time.
+    #[must_use]
+    pub fn concurrency(mut self, lanes: usize) -> Self {
+        self.concurrency = lanes;
+        self
+    }
+
+    /// Sets the deliveries that suit the sink.
+    #[must_use]
+    pub fn batch(mut self, batch: BatchPolicy) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// Sets when staged rows are flushed.
+    #[must_use]
+    pub fn flush_after(mut self, after: Duration) -> Self {
+        self.flush_after = after;
+        self
+    }
+}
+
+/// Writes events to a store.
+///
+/// Shared by all lanes; the pipeline calls it for several lanes at a time, but for one lane only one call at a time,
+/// in order.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// The plugin's name.
+    fn name(&self) -> &str;
+
+    /// What it can do.
+    fn capabilities(&self) -> SinkCapabilities;
+
+    /// Connects and prepares the store.
+    async fn open(&self) -> Result<()>;
+
+    /// The checkpoint that the store holds for a lane, if it [stores
+    /// them](SinkCapabilities::stores_checkpoints). What an interrupted run left behind for the lane is cleared up
+    /// here.
+    async fn checkpoint(&self, lane: &Lane) -> Result<Option<Checkpoint>> {
+        let _ = lane;
+        Ok(None)
+    }
+
+    /// Writes a delivery. `Ok` says that the rows are durable in the store, except for those that the receipt lists
+    /// as rejected; or that they are [staged](Receipt::staged), where a store can make them durable only in larger
+    /// units. After an error the pipeline may call again with the same delivery.
+    async fn write(&self, delivery: &Delivery) -> Result<Receipt>;
+
+    /// Makes everything staged for a lane durable. Called only right after a delivery that carried a checkpoint.
+    async fn flush(&self, lane: &Lane) -> Result<()> {
+        let _ = lane;
+        Ok(())
+    }
+
+    /// Lets go of connections and files. Called once, after the last flush.
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! What all venues share: the context of a decoder, the map from native names to symbols, the maintained book.
+//!
+//! A venue is one folder: `wire.rs` (what it sends), `parse.rs` (pure functions from payload to events), `decoder.rs`
+//! (the [`Decoder`] with its state), and one row in [`VENUES`].
+
+pub mod book;
+mod symbols;
+
+use std::sync::Arc;
+
+use qicore_data::{Decoder, Error, Exchange, Label, NameError, Symbol, Timeframe};
+
+pub use symbols::SymbolMap;
+
+/// What a decoder knows besides the payload.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VenueContext {
+    /// The venue that the events are from (`binance_us` for Binance's separate venue).
+    pub exchange: Exchange,
+    /// The plugin's name.
+    pub source: Label,
+    /// Native names, shared by all lanes of a source; decoders of instrument lists add to it.
+    pub symbols: Arc<SymbolMap>,
+    /// The folder name of the endpoint or channel (`rest_klines`, `ws_trade`), for payloads that do not say.
+    pub channel: Option<Arc<str>>,
+    /// The symbol, for payloads that do not say.
+    pub symbol: Option<Symbol>,
+    /// The timeframe, for payloads that do not say.
+    pub timeframe: Option<Timeframe>,
+    /// Whether books are maintained and compared with the venue's checksums.
+    pub verify_checksums: bool,
+}
+
+impl VenueContext {
+    /// A context for payloads that say everything themselves.
+    pub fn new(exchange: &str, source: &str) -> Result<Self, NameError> {
+        Ok(Self {
+            exchange: Exchange::new(exchange)?,
+            source: Label::new(source)?,
+            symbols: Arc::default(),
+            channel: None,
+            symbol: None,
+            timeframe: None,
+            verify_checksums: true,
+        })
+    }
+}
+
+/// Makes a lane's decoder.
+pub type NewDecoder = fn(&VenueContext) -> Box<dyn Decoder>;
+
+/// A venue whose payloads can be decoded.
+#[derive(Debug, Clone, Copy)]
+pub struct Venue {
+    /// The plugin's name, and its cargo feature.
+    pub name: &'static str,
+    /// Names of the venue in headers of recordings, with the exchange that events get.
+    pub recorded_as: &'static [(&'static str, &'static str)],
+    /// Makes a decoder; `None` where the feature is off.
+    pub decoder: Option<NewDecoder>,
+}
+
+macro_rules! venue {
+    ($name:ident, $feature:literal, $recorded_as:expr) => {
+        Venue {
+            name: $feature,
+            recorded_as: $recorded_as,
+            #[cfg(feature = $feature)]
+            decoder: Some(|context| Box::new(crate::$name::Decoder::new(context))),
+            #[cfg(not(feature = $feature))]
+            decoder: None,
+        }
+    };
+}
+
+/// All venues, compiled in or not.
+pub const VENUES: &[Venue] = &[
+    venue!(binance, "binance", &[("BINANCE", "binance"), ("BINANCE_US", "binance_us")]),
+    venue!(coinbase, "coinbase", &[("COINBASE", "coinbase")]),
+    venue!(kraken, "kraken", &[("KRAKEN", "kraken")]),
+];
+
+impl Venue {
+    /// The venue of a plugin's name.
+    pub fn named(name: &str) -> Result<&'static Self, Error> {
+        VENUES.iter().find(|venue| venue.name == name).ok_or_else(|| unknown(name))
+    }
+
+    /// The venue and exchange of a recording's header.
+    pub fn recorded_as(name: &str) -> Result<(&'static Self, &'static str), Error> {
+        let all = VENUES.iter().flat_map(|venue| venue.recorded_as.iter().map(move |(as_, exchange)| (venue, as_, exchange)));
+        let found = all.into_iter().find(|(_, as_, _)| as_.eq_ignore_ascii_case(name));
+        found.map(|(venue, _, exchange)| (venue, *exchange)).ok_or_else(|| unknown(name))
+    }
+
+    /// A decoder for one lane.
+    pub fn decoder(&self, context: &VenueContext) -> Result<Box<dyn Decoder>, Error> {
+        let new = self.decoder.ok_or_else(|| {
+            let message = format!("{} is not compiled in: enable the cargo feature {:?}", self.name, self.name);
+            Error::config("venue", message)
+        })?;
+        Ok(new(context))
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    let names: Vec<_> = VENUES.iter().map(|venue| venue.name).collect();
+    Error::config("venue", format!("unknown venue {name:?}; known: {}", names.join(", ")))
+}

@@ -1,0 +1,2 @@
+//! QiCore.
+pub use qicore_data::*;

@@ -1,0 +1,199 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use qicore_data::{BatchPolicy, Error, NewTransform, Result, RetryPolicy, Sink, Source, Transform};
+use tokio::sync::Semaphore;
+
+use super::{Options, Pipeline};
+use crate::breaker::{Breaker, BreakerPolicy};
+use crate::checkpoints::{CheckpointStore, FileCheckpoints};
+use crate::dead_letters::{DeadLetterFile, DeadLetters};
+use crate::runner::{Shared, SinkStage};
+
+/// Puts a [`Pipeline`] together.
+#[must_use = "a builder does nothing until it is built and run"]
+pub struct PipelineBuilder {
+    name: String,
+    source: Option<Box<dyn Source>>,
+    transforms: Vec<NewTransform>,
+    sinks: Vec<(Arc<dyn Sink>, SinkOptions)>,
+    dead_letters: Option<Arc<dyn DeadLetters>>,
+    store: Option<Arc<dyn CheckpointStore>>,
+    options: Options,
+}
+
+/// How a pipeline feeds one sink, where that differs from what the sink asks for.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SinkOptions {
+    /// The name in statistics and dead letters; the plugin's name by default.
+    pub name: Option<String>,
+    /// When gathered rows are handed over.
+    pub batch: Option<BatchPolicy>,
+    /// When staged rows are flushed.
+    pub flush_after: Option<Duration>,
+    /// How failed writes are tried again.
+    pub retry: RetryPolicy,
+    /// When the sink is left alone for a while.
+    pub breaker: BreakerPolicy,
+}
+
+impl SinkOptions {
+    /// Sets the name in statistics and dead letters.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets when gathered rows are handed over.
+    #[must_use]
+    pub fn batch(mut self, batch: BatchPolicy) -> Self {
+        self.batch = Some(batch);
+        self
+    }
+
+    /// Sets when staged rows are flushed.
+    #[must_use]
+    pub fn flush_after(mut self, after: Duration) -> Self {
+        self.flush_after = Some(after);
+        self
+    }
+
+    /// Sets how failed writes are tried again.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Sets when the sink is left alone for a while.
+    #[must_use]
+    pub fn breaker(mut self, breaker: BreakerPolicy) -> Self {
+        self.breaker = breaker;
+        self
+    }
+}
+
+impl PipelineBuilder {
+    pub(super) fn new(name: String) -> Self {
+        Self {
+            name,
+            source: None,
+            transforms: Vec::new(),
+            sinks: Vec::new(),
+            dead_letters: None,
+            store: None,
+            options: Options::default(),
+        }
+    }
+
+    /// Sets where data comes from.
+    pub fn source(self, source: impl Source + 'static) -> Self {
+        self.boxed_source(Box::new(source))
+    }
+
+    /// Sets where data comes from.
+    pub fn boxed_source(mut self, source: Box<dyn Source>) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Adds a transform behind those added before. Each lane gets a clone.
+    pub fn transform(self, transform: impl Transform + Clone + Sync + 'static) -> Self {
+        self.new_transform(Arc::new(move || Box::new(transform.clone())))
+    }
+
+    /// Adds a transform that each lane makes anew.
+    pub fn new_transform(mut self, new: NewTransform) -> Self {
+        self.transforms.push(new);
+        self
+    }
+
+    /// Adds a sink. Every sink gets every row.
+    pub fn sink(self, sink: impl Sink + 'static) -> Self {
+        self.sink_with(Arc::new(sink), SinkOptions::default())
+    }
+
+    /// Adds a sink, fed in its own way.
+    pub fn sink_with(mut self, sink: Arc<dyn Sink>, options: SinkOptions) -> Self {
+        self.sinks.push((sink, options));
+        self
+    }
+
+    /// Keeps what cannot be processed in a [file](DeadLetterFile). Without dead letters the first such row fails the
+    /// run.
+    pub fn dead_letters(self, path: impl Into<PathBuf>) -> Self {
+        self.dead_letters_to(Arc::new(DeadLetterFile::new(path)))
+    }
+
+    /// Keeps what cannot be processed.
+    pub fn dead_letters_to(mut self, letters: Arc<dyn DeadLetters>) -> Self {
+        self.dead_letters = Some(letters);
+        self
+    }
+
+    /// Keeps checkpoints in a [folder](FileCheckpoints) of this pipeline's own, for sinks that do not keep them with
+    /// their rows. Without a store such sinks get everything again after a restart.
+    pub fn checkpoints(self, folder: impl Into<PathBuf>) -> Self {
+        self.checkpoints_in(Arc::new(FileCheckpoints::new(folder)))
+    }
+
+    /// Keeps checkpoints, for sinks that do not keep them with their rows.
+    pub fn checkpoints_in(mut self, store: Arc<dyn CheckpointStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Sets limits and timing.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Checks that the pipeline is whole. Connects to nothing.
+    pub fn build(self) -> Result<Pipeline> {
+        let config = |message: &str| Error::config("pipeline.build", message).with("pipeline", &self.name);
+        let source = self.source.ok_or_else(|| config("no source: add .source(…)"))?;
+        if self.sinks.is_empty() {
+            return Err(config("no sink: add .sink(…)"));
+        }
+        let limits = [self.options.read_items, self.options.read_bytes, self.options.queue_items, self.options.queue_bytes];
+        if limits.contains(&0) {
+            return Err(config("read and queue limits must be greater than 0"));
+        }
+        let mut stages: Vec<SinkStage> = Vec::with_capacity(self.sinks.len());
+        for (sink, options) in self.sinks {
+            let stage = stage(sink, options, &stages);
+            if stage.batch.events == 0 || stage.batch.bytes == 0 || stage.permits.available_permits() == 0 {
+                let message = "a sink's batch and concurrency must be greater than 0";
+                return Err(Error::config("pipeline.build", message).with("sink", &stage.name));
+            }
+            stages.push(stage);
+        }
+        let name = source.name().to_owned();
+        let shared = Shared::new(self.name, name, stages, self.transforms, self.dead_letters, self.options);
+        Ok(Pipeline { shared: Arc::new(shared), source, store: self.store })
+    }
+}
+
+fn stage(sink: Arc<dyn Sink>, options: SinkOptions, before: &[SinkStage]) -> SinkStage {
+    let capabilities = sink.capabilities();
+    let wanted = options.name.unwrap_or_else(|| sink.name().to_owned());
+    let taken = |name: &str| before.iter().any(|stage| stage.name == name);
+    let name = std::iter::once(wanted.clone())
+        .chain((2..).map(|number| format!("{wanted}-{number}")))
+        .find(|name| !taken(name))
+        .unwrap_or(wanted);
+    SinkStage {
+        name,
+        sink,
+        stores_checkpoints: capabilities.stores_checkpoints,
+        batch: options.batch.unwrap_or(capabilities.batch),
+        flush_after: options.flush_after.unwrap_or(capabilities.flush_after),
+        retry: options.retry,
+        breaker: Breaker::new(options.breaker),
+        permits: Semaphore::new(capabilities.concurrency),
+    }
+}

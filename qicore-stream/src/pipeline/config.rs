@@ -1,0 +1,96 @@
+//! A pipeline from its TOML description.
+
+use std::path::PathBuf;
+
+use qicore_data::{BatchPolicy, Mistake, Mistakes, Registry, RetryPolicy, Settings};
+use serde::Deserialize;
+
+use super::{Options, Pipeline, PipelineBuilder, SinkOptions};
+use crate::breaker::BreakerPolicy;
+
+/// What stands at the top of the file, beside the sections.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    name: String,
+    dead_letters: Option<PathBuf>,
+    checkpoints: Option<PathBuf>,
+}
+
+/// Gathers mistakes, so that one reading tells them all.
+#[derive(Default)]
+struct Gather(Vec<Mistake>);
+
+impl Gather {
+    fn keep<T>(&mut self, result: Result<T, Mistakes>) -> Option<T> {
+        result.map_err(|mistakes| self.0.extend(mistakes.0)).ok()
+    }
+}
+
+pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes> {
+    let mut document = Settings::parse(text)?;
+    let mut mistakes = Gather::default();
+    let source = mistakes.keep(document.take_section("source")).flatten();
+    let transforms = mistakes.keep(document.take_sections("transform")).unwrap_or_default();
+    let sinks = mistakes.keep(document.take_sections("sink")).unwrap_or_default();
+    let options = match mistakes.keep(document.take_section("options")).flatten() {
+        Some(section) => mistakes.keep(section.read::<Options>()),
+        None => Some(Options::default()),
+    };
+    let head = mistakes.keep(document.read::<Head>());
+
+    let mut builder = PipelineBuilder::new(head.as_ref().map_or_else(String::new, |head| head.name.clone()));
+    match source {
+        None => mistakes.0.push(Mistake { line: 1, message: "no [source]".into() }),
+        Some(section) => {
+            if let Some(source) = mistakes.keep(registry.source(section)) {
+                builder = builder.boxed_source(source);
+            }
+        }
+    }
+    for section in transforms {
+        if let Some(new) = mistakes.keep(registry.transform(section)) {
+            builder = builder.new_transform(new);
+        }
+    }
+    if sinks.is_empty() {
+        mistakes.0.push(Mistake { line: 1, message: "no [[sink]]".into() });
+    }
+    for mut section in sinks {
+        let options = mistakes.keep(sink_options(&mut section));
+        let sink = mistakes.keep(registry.sink(section));
+        if let (Some(sink), Some(options)) = (sink, options) {
+            builder = builder.sink_with(sink, options);
+        }
+    }
+    mistakes.0.sort_by_key(|mistake| mistake.line);
+    let (Some(head), Some(options), true) = (head, options, mistakes.0.is_empty()) else {
+        return Err(Mistakes(mistakes.0));
+    };
+    finish(builder.options(options), head).map_err(|error| document.mistake(error.message()))
+}
+
+fn finish(mut builder: PipelineBuilder, head: Head) -> qicore_data::Result<Pipeline> {
+    if let Some(path) = head.dead_letters {
+        builder = builder.dead_letters(path);
+    }
+    if let Some(folder) = head.checkpoints {
+        builder = builder.checkpoints(folder);
+    }
+    builder.build()
+}
+
+/// Takes out of a sink's section what the pipeline reads; the rest is the plugin's.
+fn sink_options(section: &mut Settings) -> Result<SinkOptions, Mistakes> {
+    let mut options = SinkOptions { name: section.take_str("name")?, ..SinkOptions::default() };
+    if let Some(batch) = section.take_section("batch")? {
+        options.batch = Some(batch.read::<BatchPolicy>()?);
+    }
+    if let Some(retry) = section.take_section("retry")? {
+        options.retry = retry.read::<RetryPolicy>()?;
+    }
+    if let Some(breaker) = section.take_section("breaker")? {
+        options.breaker = breaker.read::<BreakerPolicy>()?;
+    }
+    Ok(options)
+}

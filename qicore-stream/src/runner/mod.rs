@@ -1,0 +1,380 @@
+//! Runs a pipeline: one task reads the source and commits, one task a lane works, one task a lane and sink writes.
+//!
+//! ```text
+//! source ─▶ queue ─▶ lane: decode, transform ─┬▶ queue ─▶ outlet: gather, write, retry ─▶ sink
+//!    ▲                     │ rejects          └▶ queue ─▶ outlet ─▶ sink
+//!    │                     ▼
+//!    └── commit ◀── acks ◀── verdicts      dead letters
+//! ```
+
+mod acks;
+mod lane;
+mod outlet;
+mod rejects;
+mod resume;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use qicore_data::{
+    Batch, BatchLimit, BatchPolicy, Checkpoint, Content, DeadLetter, Error, ErrorKind, Lane, NewTransform, Resume,
+    Result, RetryAdvice, RetryPolicy, Sink, Source,
+};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+
+use self::acks::Commits;
+use self::lane::{Intake, LaneTask};
+use self::outlet::Outlet;
+use self::resume::ResumeTable;
+use crate::breaker::Breaker;
+use crate::checkpoints::CheckpointStore;
+use crate::dead_letters::DeadLetters;
+use crate::pipeline::{Options, Stop};
+use crate::queue::{self, Bounds, Cost, Sender};
+use crate::retry::{in_time, retrying};
+use crate::stats::Counts;
+
+/// A sink with everything that its lanes share.
+pub(crate) struct SinkStage {
+    pub(crate) name: String,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) stores_checkpoints: bool,
+    pub(crate) batch: BatchPolicy,
+    pub(crate) flush_after: Duration,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) breaker: Breaker,
+    pub(crate) permits: Semaphore,
+}
+
+/// What all tasks of a run share.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) source: String,
+    pub(crate) sinks: Arc<[SinkStage]>,
+    pub(crate) transforms: Vec<NewTransform>,
+    pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
+    pub(crate) options: Options,
+    pub(crate) counts: Arc<Counts>,
+    commits: Arc<Commits>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        name: String,
+        source: String,
+        sinks: Vec<SinkStage>,
+        transforms: Vec<NewTransform>,
+        dead_letters: Option<Arc<dyn DeadLetters>>,
+        options: Options,
+    ) -> Self {
+        let stages = transforms.iter().map(|new| new().name().to_owned()).collect();
+        let counts = Counts::new(stages, sinks.iter().map(|stage| stage.name.clone()).collect());
+        let (counts, commits) = (Arc::new(counts), Arc::default());
+        Self { name, source, sinks: sinks.into(), transforms, dead_letters, options, counts, commits }
+    }
+
+    /// Puts letters away durably, or fails the run: a row is never dropped.
+    async fn dead_letters(&self, letters: Vec<DeadLetter>) -> Result<()> {
+        let (Some(first), Some(store)) = (letters.first(), &self.dead_letters) else {
+            let Some(first) = letters.first() else { return Ok(()) };
+            let message = format!("{} and no dead letters are set: add .dead_letters(…) to keep such rows", first.error);
+            let error = Error::new(ErrorKind::Rejected, "pipeline", message);
+            return Err(error.with("stage", &first.stage).with("lane", &first.lane).with("offset", first.offset));
+        };
+        let failed = |error: &Error, pause| tracing::warn!(stage = first.stage, %error, ?pause, "dead letters: trying again");
+        retrying(&self.options.retry, failed, || {
+            in_time(&self.options.retry, "dead_letters.write", store.write(letters.clone()))
+        })
+        .await
+    }
+}
+
+/// A pipeline while it runs.
+pub(crate) struct Runner {
+    shared: Arc<Shared>,
+    source: Box<dyn Source>,
+    store: Option<Arc<dyn CheckpointStore>>,
+    resume: Arc<ResumeTable>,
+    stop: watch::Receiver<Stop>,
+    stoppable: bool,
+    lanes: HashMap<Lane, LaneInput>,
+    tasks: JoinSet<Result<()>>,
+    failure: Option<Error>,
+}
+
+/// What the source's task turns to next.
+enum Turn {
+    /// A stop is wanted; false if nobody is left to want one.
+    Stop(bool),
+    Commit,
+    Done(Result<()>),
+    Batch(Result<Option<Batch>>),
+}
+
+struct LaneInput {
+    intake: Sender<Intake>,
+    has_decoder: bool,
+}
+
+impl Runner {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        source: Box<dyn Source>,
+        store: Option<Arc<dyn CheckpointStore>>,
+        stop: watch::Receiver<Stop>,
+    ) -> Self {
+        let resume = Arc::new(ResumeTable::new(Arc::clone(&shared.sinks), store.clone()));
+        Self {
+            shared,
+            source,
+            store,
+            resume,
+            stop,
+            stoppable: true,
+            lanes: HashMap::new(),
+            tasks: JoinSet::new(),
+            failure: None,
+        }
+    }
+
+    /// Runs to the end of the source, to a stop, or to the first error; then drains, commits and closes.
+    pub(crate) async fn run(mut self) -> Result<()> {
+        let mut stop = self.stop.clone();
+        let result = tokio::select! {
+            result = self.run_to_end() => result,
+            _ = stop.wait_for(|stop| *stop == Stop::Abort) => {
+                let message = "aborted: what was not yet committed is read again at the next start";
+                Err(Error::new(ErrorKind::Abandoned, "pipeline", message))
+            }
+        };
+        // Ends every task that is still there: after an abort, or past the deadline.
+        self.tasks.shutdown().await;
+        result
+    }
+
+    async fn run_to_end(&mut self) -> Result<()> {
+        self.open().await?;
+        if let Err(error) = self.read().await {
+            self.fail(error);
+        }
+        self.lanes.clear();
+        self.drain().await;
+        let closed = self.close().await;
+        match self.failure.take() {
+            Some(error) => Err(error),
+            None => closed,
+        }
+    }
+
+    async fn open(&mut self) -> Result<()> {
+        for stage in self.shared.sinks.iter() {
+            let failed = |error: &Error, pause| tracing::warn!(sink = stage.name, %error, ?pause, "opening again");
+            retrying(&stage.retry, failed, || in_time(&stage.retry, "sink.open", stage.sink.open()))
+                .await
+                .map_err(|error| error.with("sink", &stage.name))?;
+        }
+        let retry = &self.shared.options.retry;
+        let resume: Arc<dyn Resume> = self.resume.clone();
+        // The source's future borrows it mutably, which a closure called several times cannot lend: one try here,
+        // and sources retry their own connections.
+        in_time(retry, "source.open", self.source.open(resume)).await
+    }
+
+    /// Reads until the source is exhausted, the pipeline stops or fails.
+    async fn read(&mut self) -> Result<()> {
+        let options = &self.shared.options;
+        let limit = BatchLimit::new(options.read_items, options.read_bytes);
+        let commits = Arc::clone(&self.shared.commits);
+        let mut failures = 0;
+        loop {
+            let turn = tokio::select! {
+                biased;
+                stopped = self.stop.wait_for(|stop| *stop != Stop::No), if self.stoppable => Turn::Stop(stopped.is_ok()),
+                () = commits.ready() => Turn::Commit,
+                Some(done) = self.tasks.join_next() => Turn::Done(flatten(done)),
+                batch = self.source.next_batch(limit) => Turn::Batch(batch),
+            };
+            match turn {
+                Turn::Stop(true) => return Ok(()),
+                // The handle is gone: nobody can stop the pipeline any more, and it runs on.
+                Turn::Stop(false) => self.stoppable = false,
+                Turn::Commit => self.commit().await?,
+                Turn::Done(result) => result?,
+                Turn::Batch(Ok(Some(batch))) => {
+                    failures = 0;
+                    self.dispatch(batch).await?;
+                    self.shared.counts.progressed(self.source.progress());
+                }
+                Turn::Batch(Ok(None)) => return Ok(()),
+                Turn::Batch(Err(error)) => {
+                    failures += 1;
+                    pause_after(&self.shared, error, failures).await?;
+                }
+            }
+        }
+    }
+
+    /// Sends a batch to its lane; while the lane is full, commits go on.
+    async fn dispatch(&mut self, batch: Batch) -> Result<()> {
+        let lane = batch.lane.clone();
+        let ends = batch.end.is_some();
+        let mut input = match self.lanes.remove(&lane) {
+            Some(input) => input,
+            None => self.start_lane(lane.clone()).await?,
+        };
+        let frames = matches!(&batch.content, Content::Frames(frames) if !frames.is_empty());
+        let decoder = if frames && !input.has_decoder {
+            input.has_decoder = true;
+            Some(self.source.decoder(&lane)?)
+        } else {
+            None
+        };
+        let cost = Cost { items: batch.content.len(), bytes: batch.content.weight() };
+        if !self.send(&input.intake, Intake { batch, decoder }, cost).await? {
+            // The lane has failed; its task says why.
+            return self.tasks.join_next().await.map_or(Ok(()), flatten);
+        }
+        if ends {
+            self.resume.forget(&lane);
+        } else {
+            self.lanes.insert(lane, input);
+        }
+        Ok(())
+    }
+
+    /// False if the lane is gone.
+    async fn send(&mut self, intake: &Sender<Intake>, message: Intake, cost: Cost) -> Result<bool> {
+        let commits = Arc::clone(&self.shared.commits);
+        let mut sent = std::pin::pin!(intake.send(message, cost));
+        loop {
+            tokio::select! {
+                biased;
+                sent = &mut sent => return Ok(sent.is_ok()),
+                () = commits.ready() => commit(&self.shared, &self.store, self.source.as_mut()).await?,
+                Some(done) = self.tasks.join_next() => flatten(done)?,
+            }
+        }
+    }
+
+    async fn start_lane(&mut self, lane: Lane) -> Result<LaneInput> {
+        let start = self.resume.start(&lane).await?;
+        let options = &self.shared.options;
+        let bounds = Bounds { items: options.queue_items, bytes: options.queue_bytes };
+        let mut outlets = Vec::with_capacity(self.shared.sinks.len());
+        for sink in 0..self.shared.sinks.len() {
+            let (sender, items) = queue::bounded(bounds);
+            let held = start.held.get(sink).cloned().flatten();
+            let outlet = Outlet::new(lane.clone(), sink, held, items, Arc::clone(&self.shared));
+            self.tasks.spawn(outlet.run());
+            outlets.push(sender);
+        }
+        let (intake, received) = queue::bounded(bounds);
+        let replayable = self.source.capabilities().replayable;
+        let task = LaneTask::new(lane, Arc::clone(&self.shared), received, outlets, start, replayable)?;
+        self.tasks.spawn(task.run());
+        Ok(LaneInput { intake, has_decoder: false })
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        commit(&self.shared, &self.store, self.source.as_mut()).await
+    }
+
+    /// Lets the lanes finish what they have, under the deadline, and commits it.
+    async fn drain(&mut self) {
+        let deadline = self.shared.options.drain_deadline;
+        let commits = Arc::clone(&self.shared.commits);
+        let drained = timeout(deadline, async {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = commits.ready() => if let Err(error) = self.commit().await { self.fail(error) },
+                    done = self.tasks.join_next() => match done {
+                        Some(done) => if let Err(error) = flatten(done) { self.fail(error) },
+                        None => break,
+                    },
+                }
+            }
+        })
+        .await;
+        if drained.is_err() {
+            let message = format!("not everything could be written within drain_deadline = {deadline:?}; it is read again at the next start");
+            self.fail(Error::new(ErrorKind::Timeout, "pipeline.drain", message));
+            self.tasks.abort_all();
+            while self.tasks.join_next().await.is_some() {}
+        }
+        if let Err(error) = self.commit().await {
+            self.fail(error);
+        }
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        let retry = self.shared.options.retry.clone();
+        let mut result = in_time(&retry, "source.close", self.source.close()).await;
+        for stage in self.shared.sinks.iter() {
+            let closed = in_time(&stage.retry, "sink.close", stage.sink.close()).await;
+            result = result.and(closed.map_err(|error| error.with("sink", &stage.name)));
+        }
+        result
+    }
+
+    /// Keeps the first error, unless a later one tells the cause of it.
+    fn fail(&mut self, error: Error) {
+        tracing::error!(%error, "pipeline failed");
+        match &self.failure {
+            Some(first) if first.kind() != ErrorKind::Abandoned || error.kind() == ErrorKind::Abandoned => {}
+            _ => self.failure = Some(error),
+        }
+    }
+}
+
+/// Commits what the lanes have ready: first to the checkpoint store, then to the source.
+async fn commit(shared: &Shared, store: &Option<Arc<dyn CheckpointStore>>, source: &mut dyn Source) -> Result<()> {
+    for checkpoint in shared.commits.take() {
+        if let Some(store) = store {
+            save(&shared.options.retry, store.as_ref(), &checkpoint).await?;
+        }
+        in_time(&shared.options.retry, "source.commit", source.commit(&checkpoint)).await?;
+        shared.counts.commits.add(1);
+    }
+    shared.commits.lost().map_or(Ok(()), Err)
+}
+
+async fn save(retry: &RetryPolicy, store: &dyn CheckpointStore, checkpoint: &Checkpoint) -> Result<()> {
+    let failed = |error: &Error, pause| tracing::warn!(%error, ?pause, "checkpoint: trying again");
+    retrying(retry, failed, || in_time(retry, "checkpoints.save", store.save(checkpoint))).await
+}
+
+/// A failed read is tried again while its error advises it.
+async fn pause_after(shared: &Shared, error: Error, failures: usize) -> Result<()> {
+    let policy = &shared.options.retry;
+    let pause = policy.first_pause.saturating_mul(1 << failures.min(20)).min(policy.longest_pause);
+    let pause = match error.retry() {
+        RetryAdvice::Backoff => pause,
+        RetryAdvice::After(wait) => wait.max(pause),
+        _ => return Err(error),
+    };
+    if failures > policy.retries {
+        return Err(error.with("tries", failures).exhausted());
+    }
+    shared.counts.source_failures.add(1);
+    tracing::warn!(%error, ?pause, "reading again");
+    tokio::time::sleep(pause).await;
+    Ok(())
+}
+
+/// A task's result; a panic is an error like any other, and its lineages have counted as abandoned.
+fn flatten(done: Result<Result<()>, JoinError>) -> Result<()> {
+    match done {
+        Ok(result) => result,
+        Err(error) if error.is_cancelled() => Ok(()),
+        Err(error) => {
+            let panic = error.into_panic();
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(Error::new(ErrorKind::Internal, "pipeline", format!("a stage panicked: {text}")))
+        }
+    }
+}

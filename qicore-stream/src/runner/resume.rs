@@ -1,0 +1,77 @@
+//! Where each lane goes on: at the lowest of what the sinks hold.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use qicore_data::{Checkpoint, Lane, Result, Resume};
+
+use super::SinkStage;
+use crate::checkpoints::CheckpointStore;
+
+/// What is known of a lane at its start.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LaneStart {
+    /// Where it goes on, with the state of its stages.
+    pub(super) from: Option<Arc<Checkpoint>>,
+    /// What each sink holds already.
+    pub(super) held: Vec<Option<Arc<Checkpoint>>>,
+}
+
+/// Asks the sinks and the checkpoint store, once for each lane.
+pub(super) struct ResumeTable {
+    sinks: Arc<[SinkStage]>,
+    store: Option<Arc<dyn CheckpointStore>>,
+    lanes: Mutex<HashMap<Lane, LaneStart>>,
+}
+
+impl ResumeTable {
+    pub(super) fn new(sinks: Arc<[SinkStage]>, store: Option<Arc<dyn CheckpointStore>>) -> Self {
+        Self { sinks, store, lanes: Mutex::default() }
+    }
+
+    /// The start of a lane. A lane that comes back later, after its end, is asked for anew.
+    pub(super) async fn start(&self, lane: &Lane) -> Result<LaneStart> {
+        let known = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(lane).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let start = self.look_up(lane).await?;
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).insert(lane.clone(), start.clone());
+        Ok(start)
+    }
+
+    pub(super) fn forget(&self, lane: &Lane) {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(lane);
+    }
+
+    async fn look_up(&self, lane: &Lane) -> Result<LaneStart> {
+        let mut held = Vec::with_capacity(self.sinks.len());
+        for stage in self.sinks.iter() {
+            held.push(match stage.stores_checkpoints {
+                true => stage.sink.checkpoint(lane).await?.map(Arc::new),
+                false => None,
+            });
+        }
+        let stored = match &self.store {
+            Some(store) => store.load(lane).await?.map(Arc::new),
+            None => None,
+        };
+        // A sink that does not store checkpoints has what the checkpoint store says, which is written only after
+        // every sink has accepted; without a store it may have nothing.
+        let lowest = self
+            .sinks
+            .iter()
+            .zip(&held)
+            .map(|(stage, held)| if stage.stores_checkpoints { held } else { &stored })
+            .min_by_key(|checkpoint| checkpoint.as_ref().map(|checkpoint| checkpoint.progress()));
+        Ok(LaneStart { from: lowest.cloned().flatten(), held })
+    }
+}
+
+#[async_trait]
+impl Resume for ResumeTable {
+    async fn checkpoint(&self, lane: &Lane) -> Result<Option<Arc<Checkpoint>>> {
+        Ok(self.start(lane).await?.from)
+    }
+}

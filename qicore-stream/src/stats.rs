@@ -1,0 +1,277 @@
+//! What a pipeline counts while it runs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use qicore_data::{Checksum, Data, Event, EventType, Lane, Progress};
+
+const KINDS: usize = EventType::ALL.len();
+
+/// A count that several tasks add to.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, n: usize) {
+        if n > 0 {
+            self.0.fetch_add(n as u64, Relaxed);
+        }
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Counts of one lane.
+#[derive(Debug, Default)]
+pub(crate) struct LaneCounts {
+    pub(crate) messages: Count,
+    pub(crate) control: Count,
+    pub(crate) rejected: Count,
+    pub(crate) offset: AtomicU64,
+    read: [Count; KINDS],
+    written: [Count; KINDS],
+    checksums_ok: Count,
+    checksums_failed: Count,
+}
+
+impl LaneCounts {
+    /// Counts what came from the source, after decoding.
+    pub(crate) fn read(&self, events: &[Event]) {
+        let mut kinds = [0; KINDS];
+        let (mut ok, mut failed) = (0, 0);
+        for event in events {
+            kinds[event.event_type().index()] += 1;
+            if let Data::Book(book) = &event.data {
+                match book.checksum {
+                    Some(Checksum::Ok) => ok += 1,
+                    Some(_) => failed += 1,
+                    None => {}
+                }
+            }
+        }
+        self.checksums_ok.add(ok);
+        self.checksums_failed.add(failed);
+        add_all(&self.read, kinds);
+    }
+
+    /// Counts what goes to the sinks, after the transforms.
+    pub(crate) fn written(&self, events: &[Event]) {
+        let mut kinds = [0; KINDS];
+        for event in events {
+            kinds[event.event_type().index()] += 1;
+        }
+        add_all(&self.written, kinds);
+    }
+
+    fn snapshot(&self) -> LaneStats {
+        let table = |counts: &[Count; KINDS]| {
+            let counted = EventType::ALL.iter().map(|kind| (*kind, counts[kind.index()].get()));
+            counted.filter(|(_, count)| *count > 0).collect()
+        };
+        LaneStats {
+            messages: self.messages.get(),
+            control: self.control.get(),
+            rejected: self.rejected.get(),
+            offset: self.offset.load(Relaxed),
+            read: table(&self.read),
+            written: table(&self.written),
+            checksums_ok: self.checksums_ok.get(),
+            checksums_failed: self.checksums_failed.get(),
+        }
+    }
+}
+
+fn add_all(counts: &[Count; KINDS], by: [usize; KINDS]) {
+    for (count, by) in counts.iter().zip(by) {
+        count.add(by);
+    }
+}
+
+/// Counts of one stage over all lanes.
+#[derive(Debug, Default)]
+pub(crate) struct StageCounts {
+    pub(crate) taken: Count,
+    pub(crate) given: Count,
+    pub(crate) rejected: Count,
+}
+
+/// Counts of one sink over all lanes.
+#[derive(Debug, Default)]
+pub(crate) struct SinkCounts {
+    pub(crate) rows: Count,
+    pub(crate) deliveries: Count,
+    pub(crate) rejected: Count,
+    pub(crate) skipped: Count,
+    pub(crate) failures: Count,
+    pub(crate) open: AtomicBool,
+}
+
+/// The counts of a running pipeline.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    started: Instant,
+    lanes: Mutex<BTreeMap<Lane, Arc<LaneCounts>>>,
+    pub(crate) stages: Vec<(String, StageCounts)>,
+    pub(crate) sinks: Vec<(String, SinkCounts)>,
+    pub(crate) commits: Count,
+    pub(crate) source_failures: Count,
+    progress: Mutex<Option<Progress>>,
+}
+
+impl Counts {
+    pub(crate) fn new(stages: Vec<String>, sinks: Vec<String>) -> Self {
+        Self {
+            started: Instant::now(),
+            lanes: Mutex::default(),
+            stages: stages.into_iter().map(|name| (name, StageCounts::default())).collect(),
+            sinks: sinks.into_iter().map(|name| (name, SinkCounts::default())).collect(),
+            commits: Count::default(),
+            source_failures: Count::default(),
+            progress: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn lane(&self, lane: &Lane) -> Arc<LaneCounts> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(lanes.entry(lane.clone()).or_default())
+    }
+
+    pub(crate) fn progressed(&self, progress: Option<Progress>) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
+    pub(crate) fn snapshot(&self) -> Stats {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = |(name, counts): &(String, StageCounts)| StageStats {
+            name: name.clone(),
+            taken: counts.taken.get(),
+            given: counts.given.get(),
+            rejected: counts.rejected.get(),
+        };
+        let sink = |(name, counts): &(String, SinkCounts)| SinkStats {
+            name: name.clone(),
+            rows: counts.rows.get(),
+            deliveries: counts.deliveries.get(),
+            rejected: counts.rejected.get(),
+            skipped: counts.skipped.get(),
+            failures: counts.failures.get(),
+            breaker_open: counts.open.load(Relaxed),
+        };
+        Stats {
+            elapsed: self.started.elapsed(),
+            lanes: lanes.iter().map(|(lane, counts)| (lane.clone(), counts.snapshot())).collect(),
+            stages: self.stages.iter().map(stage).collect(),
+            sinks: self.sinks.iter().map(sink).collect(),
+            commits: self.commits.get(),
+            source_failures: self.source_failures.get(),
+            progress: *self.progress.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+}
+
+/// A moment's view of a pipeline's counts.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Time since the start.
+    pub elapsed: Duration,
+    /// By lane.
+    pub lanes: BTreeMap<Lane, LaneStats>,
+    /// By transform, in the order of the chain.
+    pub stages: Vec<StageStats>,
+    /// By sink.
+    pub sinks: Vec<SinkStats>,
+    /// Checkpoints committed.
+    pub commits: u64,
+    /// Reads of the source that failed and were tried again.
+    pub source_failures: u64,
+    /// How far the source has come, if it knows.
+    pub progress: Option<Progress>,
+}
+
+/// Counts of a lane.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LaneStats {
+    /// Frames decoded, or events taken where the source gives events.
+    pub messages: u64,
+    /// Frames that were acknowledgements, heartbeats, statuses.
+    pub control: u64,
+    /// Frames and events that went to the dead letters before the sinks.
+    pub rejected: u64,
+    /// The last offset processed.
+    pub offset: u64,
+    /// Events after decoding, by type.
+    pub read: BTreeMap<EventType, u64>,
+    /// Events after the transforms, by type.
+    pub written: BTreeMap<EventType, u64>,
+    /// Order books that agreed with the venue's checksum.
+    pub checksums_ok: u64,
+    /// Order books that did not.
+    pub checksums_failed: u64,
+}
+
+/// Counts of a transform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StageStats {
+    /// Its name.
+    pub name: String,
+    /// Events in.
+    pub taken: u64,
+    /// Events out.
+    pub given: u64,
+    /// Events refused.
+    pub rejected: u64,
+}
+
+/// Counts of a sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SinkStats {
+    /// Its name.
+    pub name: String,
+    /// Rows written, durable or staged.
+    pub rows: u64,
+    /// Successful writes.
+    pub deliveries: u64,
+    /// Rows that the store refused.
+    pub rejected: u64,
+    /// Rows that the store already had from an earlier run.
+    pub skipped: u64,
+    /// Writes that failed and were tried again.
+    pub failures: u64,
+    /// Whether its circuit breaker is open now.
+    pub breaker_open: bool,
+}
+
+impl Stats {
+    /// The counts of all lanes together.
+    pub fn total(&self) -> LaneStats {
+        self.lanes.values().fold(LaneStats::default(), |mut sum, lane| {
+            sum.messages += lane.messages;
+            sum.control += lane.control;
+            sum.rejected += lane.rejected;
+            sum.offset = sum.offset.max(lane.offset);
+            sum.checksums_ok += lane.checksums_ok;
+            sum.checksums_failed += lane.checksums_failed;
+            for (sums, counts) in [(&mut sum.read, &lane.read), (&mut sum.written, &lane.written)] {
+                for (kind, count) in counts {
+                    *sums.entry(*kind).or_default() += count;
+                }
+            }
+            sum
+        })
+    }
+}
+
+impl LaneStats {
+    /// Events after decoding.
+    pub fn events(&self) -> u64 {
+        self.read.values().sum()
+    }
+}

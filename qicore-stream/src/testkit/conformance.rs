@@ -1,0 +1,264 @@
+//! What every source and every sink must do, as tests that panic with a reason.
+#![allow(clippy::expect_used, reason = "a failed expectation is the result of a test")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::Poll;
+
+use async_trait::async_trait;
+use qicore_data::{
+    BatchLimit, Checkpoint, Content, Decoder, Delivery, Event, FromStart, Lane, LaneEnd, Position, Result, Resume,
+    Sink, Snapshot, Source,
+};
+
+use super::trades;
+
+/// Everything that a source gave, by lane.
+#[derive(Debug, Default, PartialEq)]
+struct Read {
+    lanes: BTreeMap<Lane, LaneRead>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct LaneRead {
+    /// With the position after the batch that they came in.
+    events: Vec<Event>,
+    rejected: Vec<(u64, Vec<u8>)>,
+    /// Number of events and rejects at each batch's end, with the checkpoint there.
+    marks: Vec<(usize, usize, Checkpoint)>,
+    end: Option<LaneEnd>,
+}
+
+/// Resumes every lane from the checkpoints given.
+struct From(BTreeMap<Lane, Arc<Checkpoint>>);
+
+#[async_trait]
+impl Resume for From {
+    async fn checkpoint(&self, lane: &Lane) -> Result<Option<Arc<Checkpoint>>> {
+        Ok(self.0.get(lane).cloned())
+    }
+}
+
+/// Tests a finite, replayable source: limits, order, ends, resumption from every batch boundary, cancel-safety.
+///
+/// `new` makes the source anew, with the same content each time.
+///
+/// # Panics
+/// With the reason, if the source does not conform.
+pub async fn source(new: impl Fn() -> Box<dyn Source>) {
+    let capabilities = new().capabilities();
+    assert!(capabilities.finite && capabilities.replayable, "this suite is for finite, replayable sources");
+    let limit = BatchLimit::new(50, 1 << 20);
+    let whole = read(new(), Arc::new(FromStart), limit, false).await;
+    assert!(!whole.lanes.is_empty(), "the source gives nothing; a test needs data");
+
+    let cut = BatchLimit::new(7, 4096);
+    let other_limit = read(new(), Arc::new(FromStart), cut, false).await;
+    assert_same(&whole, &other_limit, "with smaller batches");
+    let cancelled = read(new(), Arc::new(FromStart), limit, true).await;
+    assert_same(&whole, &cancelled, "with futures dropped between polls: next_batch is not cancel-safe");
+
+    let most = whole.lanes.values().map(|lane| lane.marks.len()).max().unwrap_or(0);
+    let step = (most / 8).max(1);
+    for at in (0..most).step_by(step) {
+        resumed(&new, &whole, at, limit).await;
+    }
+}
+
+/// Resumes every lane behind its batch number `at` and expects exactly the rest.
+async fn resumed(new: &impl Fn() -> Box<dyn Source>, whole: &Read, at: usize, limit: BatchLimit) {
+    let mark = |lane: &LaneRead| lane.marks[at.min(lane.marks.len() - 1)].clone();
+    let from = whole.lanes.iter().map(|(name, lane)| (name.clone(), Arc::new(mark(lane).2))).collect();
+    let rest = read(new(), Arc::new(From(from)), limit, false).await;
+    for (name, lane) in &whole.lanes {
+        let (events, rejected, checkpoint) = mark(lane);
+        let nothing = LaneRead::default();
+        let rest = rest.lanes.get(name).unwrap_or(&nothing);
+        let offset = checkpoint.position.offset;
+        assert!(rest.events == lane.events[events..], "lane {name} resumed at {offset} does not give the rest");
+        assert!(rest.rejected == lane.rejected[rejected..], "lane {name} resumed at {offset} refuses other frames");
+    }
+}
+
+fn assert_same(one: &Read, other: &Read, how: &str) {
+    assert!(one.lanes.keys().eq(other.lanes.keys()), "other lanes {how}");
+    for (name, lane) in &one.lanes {
+        let other = &other.lanes[name];
+        assert_eq!(lane.events.len(), other.events.len(), "lane {name}: another number of events {how}");
+        assert!(lane.events == other.events && lane.rejected == other.rejected, "lane {name}: other content {how}");
+    }
+}
+
+async fn read(mut source: Box<dyn Source>, resume: Arc<dyn Resume>, limit: BatchLimit, cancel: bool) -> Read {
+    source.open(Arc::clone(&resume)).await.expect("open");
+    let mut read = Read::default();
+    let mut decoders: BTreeMap<Lane, Box<dyn Decoder>> = BTreeMap::new();
+    let mut last: BTreeMap<Lane, u64> = BTreeMap::new();
+    loop {
+        let batch = if cancel { impatient(source.as_mut(), limit).await } else { source.next_batch(limit).await };
+        let Some(batch) = batch.expect("next_batch") else { break };
+        let lane = batch.lane.clone();
+        let before = match last.get(&lane) {
+            Some(before) => *before,
+            None => resume.checkpoint(&lane).await.expect("resume").map_or(0, |from| from.position.offset),
+        };
+        let grows = batch.position.offset > before || batch.content.is_empty() && batch.position.offset == before;
+        assert!(grows, "lane {lane}: offset {} after {before}", batch.position.offset);
+        assert!(batch.content.len() <= limit.items, "lane {lane}: {} items in a batch", batch.content.len());
+        last.insert(lane.clone(), batch.position.offset);
+        let into = read.lanes.entry(lane.clone()).or_default();
+        assert!(into.end.is_none(), "lane {lane}: a batch after its end");
+        take(into, &lane, batch.content, batch.position, &mut decoders, source.as_ref(), resume.as_ref()).await;
+        into.end = batch.end;
+    }
+    assert!(source.next_batch(limit).await.expect("next_batch").is_none(), "more batches after the end");
+    for (name, lane) in &read.lanes {
+        assert!(lane.end.is_some(), "lane {name} was not ended");
+        if let Some((_, _, checkpoint)) = lane.marks.last() {
+            source.commit(checkpoint).await.expect("commit");
+        }
+    }
+    source.close().await.expect("close");
+    read
+}
+
+async fn take(
+    into: &mut LaneRead,
+    lane: &Lane,
+    content: Content,
+    position: Position,
+    decoders: &mut BTreeMap<Lane, Box<dyn Decoder>>,
+    source: &dyn Source,
+    resume: &dyn Resume,
+) {
+    let mut checkpoint = Checkpoint::new(lane.clone(), position);
+    match content {
+        Content::Events(events, _) => into.events.extend(events),
+        Content::Frames(frames) if frames.is_empty() => {}
+        Content::Frames(frames) => {
+            if !decoders.contains_key(lane) {
+                let mut decoder = source.decoder(lane).expect("decoder");
+                let from = resume.checkpoint(lane).await.expect("resume");
+                if let Some(state) = from.as_ref().and_then(|from| from.state.first()) {
+                    decoder.restore(&state.state).expect("restore");
+                }
+                decoders.insert(lane.clone(), decoder);
+            }
+            for frame in frames {
+                let before = into.events.len();
+                let decoder = decoders.get_mut(lane).expect("just put there");
+                if decoder.decode(&frame, &mut into.events).is_err() {
+                    into.events.truncate(before);
+                    into.rejected.push((frame.offset, frame.payload.to_vec()));
+                }
+            }
+        }
+        _ => panic!("lane {lane}: a kind of content that this suite does not know"),
+    }
+    if let Some(decoder) = decoders.get(lane) {
+        let state = decoder.snapshot().expect("snapshot");
+        checkpoint.state.extend(state.map(|state| Snapshot { stage: "decode".into(), state }));
+    }
+    into.marks.push((into.events.len(), into.rejected.len(), checkpoint));
+}
+
+/// Drops the future after each poll that gives nothing, and starts another.
+async fn impatient(source: &mut dyn Source, limit: BatchLimit) -> Result<Option<qicore_data::Batch>> {
+    loop {
+        {
+            let mut call = source.next_batch(limit);
+            let polled = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+            if let Poll::Ready(batch) = polled {
+                return batch;
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+    }
+}
+
+/// Tests a sink: rows, order within a lane, lanes side by side, checkpoints, and a restart with rows in flight.
+///
+/// `new` makes a sink on the same store each time, as a new process would; `rows` reads everything that the store has
+/// made durable, in any order.
+///
+/// # Panics
+/// With the reason, if the sink does not conform.
+pub async fn sink(new: impl Fn() -> Arc<dyn Sink>, rows: impl AsyncFn() -> Vec<Event>) {
+    let stores = new().capabilities().stores_checkpoints;
+    let (one, two) = (Lane::new("conformance/one"), Lane::new("conformance/two"));
+    let (first, second) = (trades(0..300), trades(1000..1200));
+
+    let sink = new();
+    sink.open().await.expect("open");
+    for lane in [&one, &two] {
+        assert_eq!(sink.checkpoint(lane).await.expect("checkpoint"), None, "an empty store holds a checkpoint");
+    }
+    let writes = [(&one, &first, 0), (&two, &second, 0)].map(|(lane, events, after)| deliver(&*sink, lane, events, after));
+    futures_util::future::join_all(writes).await;
+    for (lane, offset) in [(&one, 300), (&two, 200)] {
+        sink.flush(lane).await.expect("flush");
+        if stores {
+            let held = sink.checkpoint(lane).await.expect("checkpoint").map(|held| held.position.offset);
+            assert_eq!(held, Some(offset), "lane {lane}: not the checkpoint that was flushed");
+        }
+    }
+    sink.close().await.expect("close");
+    drop(sink);
+    let mut expected = [first, second].concat();
+    assert_rows(&rows().await, &expected, "after flush and close");
+
+    // A process that dies with rows in flight: they are durable together with their checkpoint, or not at all.
+    let sink = new();
+    sink.open().await.expect("open again");
+    let held = sink.checkpoint(&one).await.expect("checkpoint");
+    assert_eq!(held.is_some(), stores, "the checkpoint is not there in the next process");
+    let third = trades(300..400);
+    deliver(&*sink, &one, &third, 300).await;
+    drop(sink);
+    let sink = new();
+    sink.open().await.expect("open after a kill");
+    let held = sink.checkpoint(&one).await.expect("checkpoint after a kill");
+    if stores {
+        let offset = held.map_or(0, |held| held.position.offset);
+        assert!(offset == 300 || offset == 400, "a checkpoint that was never given: {offset}");
+        if offset == 300 {
+            deliver(&*sink, &one, &third, 300).await;
+        }
+    }
+    sink.flush(&one).await.expect("flush");
+    sink.close().await.expect("close");
+    expected.extend(third);
+    if stores {
+        assert_rows(&rows().await, &expected, "after a kill and a redelivery");
+    }
+}
+
+/// Writes events in three deliveries; the middle one is empty, the last one carries the checkpoint.
+async fn deliver(sink: &dyn Sink, lane: &Lane, events: &[Event], after: u64) {
+    let half = events.len() / 2;
+    let (middle, end) = (after + half as u64, after + events.len() as u64);
+    let mut deliveries = [
+        Delivery::of(lane.clone(), after, middle, events[..half].to_vec()),
+        Delivery::of(lane.clone(), middle, middle, Vec::new()),
+        Delivery::of(lane.clone(), middle, end, events[half..].to_vec()),
+    ];
+    for (at, delivery) in deliveries.iter_mut().enumerate() {
+        if at > 0 {
+            let position = Position::at(delivery.offset);
+            delivery.checkpoint = Some(Arc::new(Checkpoint::new(lane.clone(), position)));
+        }
+        let receipt = sink.write(delivery).await.expect("write");
+        assert!(receipt.rejected.is_empty(), "sound rows are refused: {:?}", receipt.rejected);
+    }
+}
+
+fn assert_rows(found: &[Event], expected: &[Event], when: &str) {
+    let sorted = |events: &[Event]| {
+        let mut lines: Vec<_> = events.iter().map(|event| serde_json::to_string(event).expect("JSON")).collect();
+        lines.sort_unstable();
+        lines
+    };
+    let (found, expected) = (sorted(found), sorted(expected));
+    assert_eq!(found.len(), expected.len(), "another number of rows {when}");
+    assert!(found == expected, "other rows {when}");
+}

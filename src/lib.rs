@@ -1,2 +1,22 @@
-//! QiCore.
+#![doc = include_str!("../README.md")]
+
 pub use qicore_data::*;
+pub use qicore_sinks as sinks;
+pub use qicore_sources as sources;
+pub use qicore_stream::*;
+
+/// Every plugin of this build, and the names of those whose feature is off.
+pub fn registry() -> Registry {
+    Registry::default().sources(sources::SOURCES).transforms(transform::TRANSFORMS).sinks(sinks::SINKS)
+}
+
+/// What a program that builds pipelines needs, in one `use`.
+pub mod prelude {
+    pub use qicore_data::{Data, Event, EventType, Exchange, Lane, Result, Symbol, Timeframe, Timestamp};
+    pub use qicore_data::{Sink, Source, Transform};
+    pub use qicore_stream::{Handle, Options, Pipeline, SinkOptions, Stats, Summary};
+
+    pub use crate::sinks::*;
+    pub use crate::sources::*;
+    pub use crate::transform::*;
+}

@@ -1,2 +1,30 @@
-//! The qicore program.
-fn main() {}
+//! The `qicore` program: a thin shell over the library.
+
+mod args;
+mod commands;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("QICORE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if args.verbose { "info" } else { "warn" }));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let result = match args.command {
+        Command::Run(run) => commands::run(&run).await,
+        Command::Check(check) => commands::check(&check).await,
+        Command::Decode(decode) => commands::decode(&decode).await,
+        Command::List(list) => commands::list(&list),
+        Command::DeadLetter(command) => commands::dead_letter(&command).await,
+    };
+    result.unwrap_or_else(|error| {
+        report::error(&error);
+        ExitCode::FAILURE
+    })
+}

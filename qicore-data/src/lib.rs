@@ -5,6 +5,7 @@
 
 mod batch;
 mod civil;
+pub mod columns;
 mod dead_letter;
 pub mod decimal;
 mod error;

@@ -239,7 +239,9 @@ impl BatchPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SinkCapabilities {
-    /// It stores a delivery's checkpoint together with the rows, and tells it after a restart.
+    /// It stores a delivery's checkpoint together with the rows, and tells it after a restart. Then rows become durable
+    /// only together with a checkpoint that covers them: a delivery without one is staged, or a kill behind it would
+    /// leave rows that come again.
     pub stores_checkpoints: bool,
     /// How many lanes it takes deliveries of at the same time.
     pub concurrency: usize,

@@ -173,8 +173,8 @@ impl PipelineBuilder {
             stages.push(stage);
         }
         let name = source.name().to_owned();
-        let shared = Shared::new(self.name, name, stages, self.transforms, self.dead_letters, self.options);
-        Ok(Pipeline { shared: Arc::new(shared), source, store: self.store })
+        let parts = Shared::new(self.name, name, stages, self.transforms, self.dead_letters, self.options);
+        Ok(Pipeline { parts, source, store: self.store })
     }
 }
 

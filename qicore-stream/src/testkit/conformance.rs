@@ -207,6 +207,17 @@ pub async fn sink(new: impl Fn() -> Arc<dyn Sink>, rows: impl AsyncFn() -> Vec<E
     let mut expected = [first, second].concat();
     assert_rows(&rows().await, &expected, "after flush and close");
 
+    if stores {
+        let sink = new();
+        sink.open().await.expect("open again");
+        let _ = sink.checkpoint(&one).await.expect("checkpoint");
+        let uncovered = Delivery::of(one.clone(), 300, 350, trades(300..350));
+        let receipt = sink.write(&uncovered).await.expect("write");
+        assert!(receipt.staged, "rows are durable without a checkpoint that covers them");
+        drop(sink);
+        assert_rows(&rows().await, &expected, "after a kill behind a delivery without checkpoint");
+    }
+
     // A process that dies with rows in flight: they are durable together with their checkpoint, or not at all.
     let sink = new();
     sink.open().await.expect("open again");

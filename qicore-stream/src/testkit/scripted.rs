@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use qicore_data::{
-    Batch, BatchLimit, Checkpoint, Decoder, Error, ErrorKind, Event, Lane, LaneEnd, Position, Result, Resume, Source,
+    Batch, BatchLimit, Checkpoint, Content, Decoder, Error, ErrorKind, Event, Lane, LaneEnd, Offsets, Position, Result,
+    Resume, Source,
     SourceCapabilities,
 };
 
@@ -81,6 +82,21 @@ fn cut(lane: &str, events: &[Event], size: usize) -> VecDeque<Batch> {
     batches
 }
 
+/// Takes the first `items` out of a batch that has more.
+fn first_part(batch: &mut Batch, items: usize) -> Option<Batch> {
+    let (len, end) = (batch.content.len(), batch.position.offset);
+    if len <= items {
+        return None;
+    }
+    let cut = match &batch.content {
+        Content::Frames(frames) => frames[items - 1].offset,
+        Content::Events(_, Offsets::Each(offsets)) => offsets[items - 1],
+        _ => end - (len - items) as u64,
+    };
+    let content = batch.content.split_to(cut, end);
+    Some(Batch { lane: batch.lane.clone(), content, position: Position::at(cut), end: None })
+}
+
 #[async_trait]
 impl Source for Scripted {
     fn name(&self) -> &str {
@@ -97,7 +113,6 @@ impl Source for Scripted {
     }
 
     async fn next_batch(&mut self, limit: BatchLimit) -> Result<Option<Batch>> {
-        let _ = limit; // the script says how large a batch is
         while let Some(batch) = self.batches.front() {
             let start = match (self.starts.get(&batch.lane), &self.resume) {
                 (Some(start), _) => start.clone(),
@@ -109,11 +124,14 @@ impl Source for Scripted {
                 (None, None) => return Err(Error::new(ErrorKind::Internal, "scripted.next_batch", "not opened")),
             };
             let Some(mut batch) = self.batches.pop_front() else { break };
-            let Some(start) = start else { return Ok(Some(batch)) };
-            if start.finished {
+            if start.as_ref().is_some_and(|start| start.finished) {
                 continue;
             }
-            batch.content.split_to(start.position.offset, batch.position.offset);
+            batch.content.split_to(start.map_or(0, |start| start.position.offset), batch.position.offset);
+            if let Some(first) = first_part(&mut batch, limit.items) {
+                self.batches.push_front(batch);
+                return Ok(Some(first));
+            }
             if !batch.content.is_empty() || batch.end.is_some() {
                 return Ok(Some(batch));
             }

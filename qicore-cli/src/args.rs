@@ -1,0 +1,133 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use qicore::{Symbol, Timeframe};
+
+/// Market data from exchanges to stores: exact, validated, deduplicated, nothing lost and nothing doubled.
+#[derive(Debug, Parser)]
+#[command(name = "qicore", version, max_term_width = 110)]
+#[command(after_help = "Examples:
+  qicore decode examples/data/KRAKEN.jsonl.zst | head      recorded frames as normalised JSON lines
+  qicore decode --source binance trades.jsonl              bare payloads of one venue
+  qicore check pipeline.toml                               every mistake with its line, without connecting
+  qicore run pipeline.toml                                 Ctrl-C writes and commits what has been read
+  qicore list                                              the plugins of this build
+
+QICORE_LOG sets the log filter (e.g. QICORE_LOG=qicore_stream=debug).")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Log what goes on, not only what goes wrong.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the pipeline that a file describes.
+    Run(Run),
+    /// Read a pipeline file and name every mistake with its line.
+    Check(Check),
+    /// Decode recorded payloads into normalised JSON lines.
+    Decode(Decode),
+    /// List the plugins that pipeline files can name.
+    List(List),
+    /// Look at dead letters, or send them through a pipeline again.
+    #[command(subcommand)]
+    DeadLetter(DeadLetter),
+}
+
+/// Runs until the source ends. Ctrl-C stops reading, writes what has been read and commits; a second Ctrl-C aborts,
+/// and what was not committed is read again at the next start.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// The pipeline file.
+    pub(crate) file: PathBuf,
+    /// No progress line and no summary.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Connects to nothing, unless asked to. Exit status 1 if there are mistakes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    /// The pipeline file.
+    pub(crate) file: PathBuf,
+    /// Also open the source and the sinks, and close them again.
+    #[arg(long)]
+    pub(crate) connect: bool,
+}
+
+/// Events go to standard output, one a line, in the form that Kafka and JSONL files have too; a summary goes to
+/// standard error. Exit status 1 if a message was rejected.
+///
+/// A FILE is a recording (.jsonl or .jsonl.zst, known by its header line, which names the venue), one payload (.json) or
+/// one payload a line (.jsonl; receive times are taken from NAME.recv beside it, if that is there).
+#[derive(Debug, clap::Args)]
+pub(crate) struct Decode {
+    /// The venue of bare payloads: binance, coinbase or kraken.
+    #[arg(long, value_name = "S")]
+    pub(crate) source: Option<String>,
+    /// The endpoint or channel of payloads that do not say (ws_trade, rest_depth, …).
+    #[arg(long, value_name = "C")]
+    pub(crate) channel: Option<String>,
+    /// The symbol of payloads that do not say.
+    #[arg(long, value_name = "BASE/QUOTE")]
+    pub(crate) symbol: Option<Symbol>,
+    /// The timeframe of payloads that do not say.
+    #[arg(long, value_name = "T")]
+    pub(crate) timeframe: Option<Timeframe>,
+    /// What to decode.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Plugins whose cargo feature is off are listed with the feature to enable.
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Only this kind.
+    pub(crate) kind: Option<Kind>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    Sources,
+    Transforms,
+    Sinks,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetter {
+    /// Count the letters of a file by stage and reason.
+    Show(Show),
+    /// Send the letters of a file through a pipeline again, in place of its source.
+    Replay(ReplayLetters),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Show {
+    /// The dead-letter file.
+    pub(crate) file: PathBuf,
+    /// Only letters of this stage (decode, validate, sink:parquet, …).
+    #[arg(long)]
+    pub(crate) stage: Option<String>,
+    /// Print the letters themselves.
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+/// Frames are decoded again, events pass the transforms again, and go to all sinks. Letters that are refused again go
+/// to FILE.again, never to FILE, which stays as it is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayLetters {
+    /// The dead-letter file.
+    pub(crate) file: PathBuf,
+    /// The pipeline to send them through; its own source is left out.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) pipeline: PathBuf,
+    /// Only letters of this stage.
+    #[arg(long)]
+    pub(crate) stage: Option<String>,
+}

@@ -1,0 +1,106 @@
+//! What the program shows: tables on standard output, everything else on standard error.
+#![allow(clippy::print_stderr, reason = "the one place that does")]
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use comfy_table::Table;
+use indicatif::{ProgressBar, ProgressStyle};
+use qicore::{Error, Mistakes, Result, Stats};
+
+pub(crate) fn line(text: &str) {
+    eprintln!("{text}");
+}
+
+pub(crate) fn error(error: &Error) {
+    eprintln!("error: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        eprintln!("  caused by: {error}");
+        cause = error.source();
+    }
+}
+
+pub(crate) fn mistakes(path: &Path, mistakes: &Mistakes) -> ExitCode {
+    for mistake in &mistakes.0 {
+        eprintln!("{}:{}: {}", path.display(), mistake.line, mistake.message);
+    }
+    ExitCode::FAILURE
+}
+
+/// A line on standard output; a closed pipe is an error, not a panic.
+pub(crate) fn output(text: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}").map_err(|error| Error::io("output", "standard output", error))
+}
+
+pub(crate) fn table<const N: usize>(head: &[&str; N], rows: Vec<[String; N]>) -> Result<()> {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header(head).add_rows(rows);
+    output(&table.to_string())
+}
+
+/// One line that says how far a run is, where standard error is a terminal.
+pub(crate) struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    pub(crate) fn new(show: bool) -> Self {
+        let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").ok();
+        Self(style.filter(|_| show).map(|style| ProgressBar::new_spinner().with_style(style)))
+    }
+
+    pub(crate) fn show(&self, stats: &Stats, stopping: bool) {
+        let Some(bar) = &self.0 else { return };
+        let total = stats.total();
+        let rows: u64 = stats.sinks.iter().map(|sink| sink.rows).sum();
+        let rate = total.messages as f64 / stats.elapsed.as_secs_f64().max(0.001);
+        let done = stats.progress.and_then(|progress| Some((progress.done, progress.total?)));
+        let left = done.filter(|(done, total)| *done > 0 && total > done).map(|(done, total)| {
+            let seconds = stats.elapsed.as_secs_f64() * (total - done) as f64 / done as f64;
+            format!(", {:.0} %, about {:?} left", 100.0 * done as f64 / total as f64, Duration::from_secs(seconds as u64))
+        });
+        bar.set_message(format!(
+            "{}{} messages, {rate:.0}/s, {} events, {rows} rows written, {} rejected{}",
+            if stopping { "stopping: " } else { "" },
+            total.messages,
+            total.events(),
+            total.rejected,
+            left.unwrap_or_default(),
+        ));
+        bar.tick();
+    }
+
+    pub(crate) fn clear(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+pub(crate) fn summary(stats: &Stats) {
+    let total = stats.total();
+    let seconds = stats.elapsed.as_secs_f64().max(0.001);
+    eprintln!(
+        "{} messages ({} control) in {seconds:.2} s: {} events, {} rejected, {} lanes, {} commits",
+        total.messages,
+        total.control,
+        total.events(),
+        total.rejected,
+        stats.lanes.len(),
+        stats.commits,
+    );
+    if total.checksums_ok + total.checksums_failed > 0 {
+        eprintln!("book checksums: {} ok, {} failed", total.checksums_ok, total.checksums_failed);
+    }
+    for (kind, count) in &total.written {
+        eprintln!("  {kind}: {count}");
+    }
+    for sink in &stats.sinks {
+        let extra = match (sink.rejected, sink.skipped, sink.failures) {
+            (0, 0, 0) => String::new(),
+            (rejected, skipped, failures) => format!(" ({rejected} refused, {skipped} already there, {failures} failed tries)"),
+        };
+        eprintln!("sink {}: {} rows in {} deliveries{extra}", sink.name, sink.rows, sink.deliveries);
+    }
+}

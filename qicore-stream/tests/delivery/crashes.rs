@@ -1,0 +1,127 @@
+//! Runs that are cut off at any point and started again.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use qicore_data::{Sink, Transform};
+use qicore_stream::testkit::{Fault, FaultySink, Scripted, trades};
+use qicore_stream::{FileCheckpoints, SinkOptions};
+
+use super::store::{Kept, Mode, Store, ids};
+use super::{pipeline, quick};
+
+/// Numbers trades by how many it has seen: a restart with the wrong state or position gives other prices.
+#[derive(Clone, Default)]
+struct Number(i64);
+
+impl Transform for Number {
+    fn name(&self) -> &str {
+        "number"
+    }
+
+    fn apply(&mut self, mut events: Vec<qicore_data::Event>, out: &mut qicore_data::Output) -> qicore_data::Result<()> {
+        for event in &mut events {
+            if let qicore_data::Data::Trade(trade) = &mut event.data {
+                trade.price = self.0.into();
+                self.0 += 1;
+            }
+        }
+        out.forward(events);
+        Ok(())
+    }
+
+    fn snapshot(&self) -> qicore_data::Result<Option<Box<str>>> {
+        Ok(Some(self.0.to_string().into()))
+    }
+
+    fn restore(&mut self, state: &str) -> qicore_data::Result<()> {
+        self.0 = state.parse().unwrap();
+        Ok(())
+    }
+}
+
+fn numbers(kept: &Mutex<Kept>) -> Vec<i64> {
+    let kept = kept.lock().unwrap();
+    let price = |event: &qicore_data::Event| match &event.data {
+        qicore_data::Data::Trade(trade) => i64::try_from(trade.price).unwrap(),
+        _ => -1,
+    };
+    kept.rows.iter().map(|(_, event)| price(event)).collect()
+}
+
+/// A run in a process of its own, cut off in the sinks' `cuts`-th write: done in the store, the answer never comes.
+async fn cut_off_run(source: &Scripted, kept: [&Arc<Mutex<Kept>>; 2], cuts: [u64; 2]) -> bool {
+    let mut builder = pipeline(source.clone()).transform(Number::default());
+    for ((kept, mode), cut) in kept.into_iter().zip([Mode::Transactional, Mode::Staged]).zip(cuts) {
+        let store = Store::on(Arc::clone(kept), mode).batch(50);
+        let faulty: Arc<dyn Sink> =
+            Arc::new(FaultySink::new(Arc::new(store), move |call| (call == cut).then_some(Fault::StopAfter)));
+        builder = builder.sink_with(faulty, SinkOptions::default());
+    }
+    let handle = builder.options(quick().checkpoint_every(Duration::ZERO)).build().unwrap().start();
+    for _ in 0..400 {
+        if handle.is_finished() {
+            return handle.wait().await.is_ok();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    handle.abort();
+    assert!(handle.wait().await.is_err());
+    false
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Two sinks that keep checkpoints with their rows, cut off at different places: each row once in each, with the
+    /// transform's state as if nothing had happened.
+    #[test]
+    fn sinks_that_are_cut_off_at_different_places_end_equal(
+        cuts in prop::collection::vec([0u64..12, 0u64..12], 1..4),
+        batch in 1usize..100,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let (one, two) = (Arc::default(), Arc::default());
+        let source = Scripted::events("a", trades(0..700), batch);
+        runtime.block_on(async {
+            for cuts in cuts {
+                cut_off_run(&source, [&one, &two], cuts).await;
+            }
+            assert!(cut_off_run(&source, [&one, &two], [u64::MAX; 2]).await, "the last run is not cut off");
+        });
+        for kept in [&one, &two] {
+            prop_assert!(ids(kept, "a").into_iter().eq(0..700), "{:?}", ids(kept, "a"));
+            prop_assert!(numbers(kept).into_iter().eq(0..700));
+        }
+    }
+}
+
+/// A sink without checkpoints gets rows again after a kill, but never misses one.
+#[tokio::test]
+async fn with_a_checkpoint_store_a_plain_sink_misses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept: Arc<Mutex<Kept>> = Arc::default();
+    let source = Scripted::events("a", trades(0..3000), 64);
+    for cut in [3, 9, u64::MAX] {
+        let store = Store::on(Arc::clone(&kept), Mode::Plain).batch(50);
+        let faulty: Arc<dyn Sink> =
+            Arc::new(FaultySink::new(Arc::new(store), move |call| (call == cut).then_some(Fault::StopAfter)));
+        let checkpoints = Arc::new(FileCheckpoints::new(folder.path().join("checkpoints")));
+        let builder = pipeline(source.clone()).sink_with(faulty, SinkOptions::default()).checkpoints_in(checkpoints);
+        let handle = builder.options(quick().checkpoint_every(Duration::ZERO)).build().unwrap().start();
+        if cut == u64::MAX {
+            handle.wait().await.unwrap();
+        } else {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            handle.abort();
+            assert!(handle.wait().await.is_err());
+        }
+    }
+    let found = ids(&kept, "a");
+    let mut distinct = found.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert!(distinct.into_iter().eq(0..3000));
+    assert!(found.len() < 3000 + 2 * 1500, "it went on near where it was cut off: {} rows", found.len());
+}

@@ -1,2 +1,151 @@
-//! quickstart
-fn main() {}
+//! The main job with nothing installed: recorded sessions of three venues through parse → validate → dedupe → candles
+//! into Parquet files, at full speed.
+//!
+//! `cargo run --release --example quickstart [FOLDER]`; the files go to FOLDER, by default `target/quickstart`, which is
+//! emptied first.
+#![allow(clippy::print_stdout, reason = "what an example is for")]
+
+use std::error::Error;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use qicore::prelude::*;
+
+const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
+const VENUES: [&str; 3] = ["KRAKEN", "COINBASE", "BINANCE"];
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let folder = match std::env::args_os().nth(1).map(PathBuf::from) {
+        Some(folder) => folder,
+        None => emptied("target/quickstart")?,
+    };
+    let mut running = Vec::new();
+    for venue in VENUES {
+        running.push((venue, pipeline(venue, &folder)?.start()));
+    }
+    let progress = Progress::new();
+    while !running.iter().all(|(_, handle)| handle.is_finished()) {
+        progress.show(running.iter().map(|(_, handle)| handle.stats()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    progress.clear();
+
+    let mut done = Vec::new();
+    for (venue, handle) in running {
+        done.push((venue, handle.wait().await?.stats));
+    }
+    println!("{}", summary(&done));
+    println!("\nParquet files are in {} (type=…/exchange=…/date=…).", folder.display());
+    println!("The first candles in them:\n{}", first_candles(&folder).await?);
+    Ok(())
+}
+
+/// One venue's recorded session into files. Run it again after a `kill -9`: it goes on where the files stop.
+fn pipeline(venue: &str, folder: &Path) -> qicore::Result<Pipeline> {
+    Pipeline::builder(venue)
+        .source(Replay::recording(format!("{RECORDINGS}/{venue}.jsonl.zst")))
+        .transform(Validate::default())
+        .transform(Dedupe::default())
+        .transform(Candles::new([Timeframe::S1, Timeframe::M1]))
+        .sink(Parquet::new(folder))
+        .dead_letters(folder.join(format!("dead-letters-{venue}.jsonl")))
+        .build()
+}
+
+/// A table with a column for each venue.
+fn summary(done: &[(&str, Stats)]) -> Table {
+    let totals: Vec<_> = done.iter().map(|(_, stats)| (stats.total(), stats)).collect();
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(std::iter::once("").chain(done.iter().map(|(venue, _)| *venue)));
+    let mut row = |name: &str, cell: &dyn Fn(&LaneStats, &Stats) -> String| {
+        table.add_row(std::iter::once(name.to_owned()).chain(totals.iter().map(|(total, stats)| cell(total, stats))));
+    };
+    row("messages", &|total, _| total.messages.to_string());
+    row("  of them control", &|total, _| total.control.to_string());
+    for kind in EventType::ALL.iter().filter(|kind| totals.iter().any(|(total, _)| total.read.contains_key(kind))) {
+        row(&format!("{kind} events"), &|total, _| total.read.get(kind).unwrap_or(&0).to_string());
+    }
+    row("candles built", &|_, stats| {
+        stats.stages.iter().filter(|stage| stage.name == "candles").map(|stage| stage.given - stage.taken).sum::<u64>().to_string()
+    });
+    row("duplicates dropped", &|_, stats| {
+        stats.stages.iter().filter(|stage| stage.name == "dedupe").map(|stage| stage.taken - stage.given).sum::<u64>().to_string()
+    });
+    row("book checksums ok", &|total, _| total.checksums_ok.to_string());
+    row("book checksums failed", &|total, _| total.checksums_failed.to_string());
+    row("gaps", &|total, _| total.read.get(&EventType::Gap).unwrap_or(&0).to_string());
+    row("rejected", &|total, _| total.rejected.to_string());
+    row("rows written", &|_, stats| stats.sinks.iter().map(|sink| sink.rows).sum::<u64>().to_string());
+    row("seconds", &|_, stats| format!("{:.2}", stats.elapsed.as_secs_f64()));
+    row("events/s", &|total, stats| format!("{:.0}", total.events() as f64 / stats.elapsed.as_secs_f64()));
+    table
+}
+
+/// Reads the files back, as a backtest would: a stored data set is a source like any other.
+async fn first_candles(folder: &Path) -> Result<Table, Box<dyn Error>> {
+    let candles = Memory::new();
+    Pipeline::builder("read-back")
+        .source(Replay::new([folder]))
+        .transform(Filter::new(|event| event.event_type() == EventType::Candle))
+        .sink(candles.clone())
+        .build()?
+        .run()
+        .await?;
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["venue", "symbol", "", "open time", "open", "high", "low", "close", "volume", "trades"]);
+    let mut events = candles.events();
+    events.retain(|event| matches!(&event.data, Data::Candle(candle) if candle.origin == Origin::Built));
+    for venue in VENUES {
+        for event in events.iter().filter(|event| event.exchange.as_str().eq_ignore_ascii_case(venue)).take(3) {
+            if let Data::Candle(candle) = &event.data {
+                let head = [event.exchange.to_string(), event.symbol.to_string(), candle.timeframe.to_string()];
+                let prices = [candle.open, candle.high, candle.low, candle.close, candle.volume];
+                let prices = prices.map(|price| price.normalize().to_string());
+                let trades = candle.trades.map_or_else(String::new, |trades| trades.to_string());
+                table.add_row(head.into_iter().chain([event.timestamp.to_string()]).chain(prices).chain([trades]));
+            }
+        }
+    }
+    Ok(table)
+}
+
+fn emptied(folder: &str) -> std::io::Result<PathBuf> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(folder.into()),
+    }
+}
+
+/// A line while it works, where standard error is a terminal.
+struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template("{spinner} {msg}").ok().filter(|_| std::io::stderr().is_terminal());
+        Self(style.map(|style| ProgressBar::new_spinner().with_style(style)))
+    }
+
+    fn show(&self, stats: impl Iterator<Item = Stats>) {
+        let Some(bar) = &self.0 else { return };
+        let (mut messages, mut events, mut rows) = (0, 0, 0);
+        for stats in stats {
+            messages += stats.total().messages;
+            events += stats.total().events();
+            rows += stats.sinks.iter().map(|sink| sink.rows).sum::<u64>();
+        }
+        bar.set_message(format!("{messages} messages, {events} events, {rows} rows written"));
+        bar.tick();
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}

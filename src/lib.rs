@@ -12,9 +12,9 @@ pub fn registry() -> Registry {
 
 /// What a program that builds pipelines needs, in one `use`.
 pub mod prelude {
-    pub use qicore_data::{Data, Event, EventType, Exchange, Lane, Result, Symbol, Timeframe, Timestamp};
+    pub use qicore_data::{Data, Event, EventType, Exchange, Lane, Origin, Result, Symbol, Timeframe, Timestamp};
     pub use qicore_data::{Sink, Source, Transform};
-    pub use qicore_stream::{Handle, Options, Pipeline, SinkOptions, Stats, Summary};
+    pub use qicore_stream::{Handle, LaneStats, Options, Pipeline, SinkOptions, Stats, Summary};
 
     pub use crate::sinks::*;
     pub use crate::sources::*;

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Kills a worker at random instants and starts it again until it is done, for a number of rounds; then compares what the
+# files hold with an undisturbed run.
+#
+#   scripts/crash-campaign.sh files ROUNDS
+#
+# The last line: rounds=… kills=… expected=… rows=… lost=0 duplicated=0
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ "${1:-}" = files ] && [ "${2:-0}" -gt 0 ] || { echo "usage: $0 files ROUNDS" >&2; exit 2; }
+rounds=$2
+
+cargo build --quiet -p qicore-cli --features parquet
+qicore=${CARGO_TARGET_DIR:-target}/debug/qicore
+work=$(mktemp -d)
+worker=
+trap '[ -z "$worker" ] || kill -9 "$worker" 2>/dev/null || true; rm -rf "$work"' EXIT
+
+# A market on two lanes, with candles and duplicates to drop, into three sinks that get out of step when killed.
+pipeline() { # FOLDER SEED
+  cat <<TOML
+name = "campaign"
+dead_letters = "$1/dead-letters.jsonl"
+
+[options]
+checkpoint_every = "20ms"
+
+[source]
+type = "generator"
+seed = $2
+lanes = 2
+symbols = 20
+events = 60000
+duplicates = 0.01
+
+[[transform]]
+type = "validate"
+
+[[transform]]
+type = "dedupe"
+
+[[transform]]
+type = "candles"
+timeframes = ["1s", "1m"]
+
+[[sink]]
+type = "jsonl"
+path = "$1/jsonl"
+rotate_after = "50ms"
+
+[[sink]]
+type = "csv"
+path = "$1/csv"
+rotate_after = "120ms"
+
+[[sink]]
+type = "parquet"
+path = "$1/parquet"
+rotate_after = "200ms"
+TOML
+}
+
+# Every row of a stored data set as a normalised JSON line, sorted. JSONL files are read as they are.
+rows() { # FOLDER FORMAT
+  if [ "$2" = jsonl ]; then
+    find "$1/jsonl" -path '*type=*' -name '*.jsonl' -exec cat {} + | sort
+    return
+  fi
+  cat >"$work/read.toml" <<TOML
+name = "read"
+[source]
+type = "replay"
+paths = ["$1/$2"]
+[[sink]]
+type = "stdout"
+TOML
+  "$qicore" run --quiet "$work/read.toml" | sort
+}
+
+kills=0 expected=0 found=0 lost=0 duplicated=0
+for round in $(seq "$rounds"); do
+  whole=$work/whole broken=$work/broken
+  rm -rf "$whole" "$broken"
+  mkdir -p "$whole" "$broken"
+  pipeline "$whole" "$round" >"$whole/pipeline.toml"
+  pipeline "$broken" "$round" >"$broken/pipeline.toml"
+  "$qicore" run --quiet "$whole/pipeline.toml"
+  rows "$whole" jsonl >"$work/expected"
+
+  while :; do
+    "$qicore" run --quiet "$broken/pipeline.toml" &
+    worker=$!
+    sleep "0.$(printf '%03d' $((RANDOM % 900 + 30)))"
+    if kill -9 "$worker" 2>/dev/null; then
+      kills=$((kills + 1))
+    fi
+    if wait "$worker" 2>/dev/null; then break; fi
+  done
+  worker=
+
+  for format in jsonl csv parquet; do
+    rows "$broken" "$format" >"$work/found"
+    uniq "$work/found" >"$work/distinct"
+    uniq "$work/expected" >"$work/wanted"
+    expected=$((expected + $(wc -l <"$work/expected")))
+    found=$((found + $(wc -l <"$work/found")))
+    lost=$((lost + $(comm -23 "$work/wanted" "$work/distinct" | wc -l)))
+    strange=$(comm -13 "$work/wanted" "$work/distinct" | wc -l)
+    [ "$strange" = 0 ] || { echo "round $round: $strange rows of $format are not in the undisturbed run" >&2; exit 1; }
+    duplicated=$((duplicated + $(wc -l <"$work/found") - $(wc -l <"$work/distinct")))
+  done
+  half=$(find "$broken" -name '*.part' | wc -l)
+  [ "$half" = 0 ] || { echo "round $round: $half half-written files are left" >&2; exit 1; }
+done
+
+echo "rounds=$rounds kills=$kills expected=$expected rows=$found lost=$lost duplicated=$duplicated"
+[ "$lost" = 0 ] && [ "$duplicated" = 0 ] && [ "$expected" = "$found" ]

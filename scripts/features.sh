@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Checks that each feature of each crate compiles alone, without warnings.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export RUSTFLAGS="${RUSTFLAGS:-} -D warnings"
+
+for crate in qicore-sources qicore-sinks qicore-stream; do
+  features=$(cargo metadata --no-deps --format-version 1 |
+    python3 -c 'import json, sys
+for package in json.load(sys.stdin)["packages"]:
+    if package["name"] == sys.argv[1]:
+        print(*sorted(name for name in package["features"] if name != "default"))' "$crate")
+  for feature in "" $features; do
+    echo "$crate --features '$feature'"
+    cargo check --quiet -p "$crate" --no-default-features --features "$feature"
+  done
+done

@@ -50,7 +50,7 @@ fn pipeline(venue: &str, folder: &Path) -> qicore::Result<Pipeline> {
         .source(Replay::recording(format!("{RECORDINGS}/{venue}.jsonl.zst")))
         .transform(Validate::default())
         .transform(Dedupe::default())
-        .transform(Candles::new([Timeframe::S1, Timeframe::M1]))
+        .transform(Candles::new([Timeframe::S1, Timeframe::M1])?)
         .sink(Parquet::new(folder))
         .dead_letters(folder.join(format!("dead-letters-{venue}.jsonl")))
         .build()

@@ -5,8 +5,9 @@ mod one_of_each;
 use std::collections::BTreeSet;
 
 use one_of_each::one_of_each;
+use proptest::prelude::*;
 use qicore_data::columns::{Cell, Kind, columns, event};
-use qicore_data::{Data, Error, ErrorKind, Event, EventType, Result};
+use qicore_data::{Data, Decimal, Error, ErrorKind, Event, EventType, Result, Timestamp, TradeId};
 
 fn through_texts(of: &Event) -> Result<Event> {
     let layout = columns(of.event_type());
@@ -142,4 +143,31 @@ fn an_empty_message_stays_empty() {
     };
     data.message = "".into();
     assert_eq!(through_texts(&alert).unwrap(), alert);
+}
+
+proptest! {
+    #[test]
+    fn values_survive_their_cells_and_texts(
+        id in "[0-9a-f-]{1,40}",
+        (lo, mid, hi, scale) in (any::<u32>(), any::<u32>(), any::<u32>(), 0u32..=28),
+        nanos: i64,
+        received: Option<i64>,
+    ) {
+        let mut trade = one_of_each().remove(0);
+        trade.timestamp = Timestamp::from_nanos(nanos);
+        trade.received = received.map(Timestamp::from_nanos);
+        let Data::Trade(data) = &mut trade.data else { unreachable!("the first is the trade") };
+        data.id = Some(TradeId::new(&id));
+        data.price = Decimal::from_parts(lo, mid, hi, false, scale);
+        let layout = columns(EventType::Trade);
+        prop_assert_eq!(&event(EventType::Trade, |at| Ok(layout[at].cell(&trade))).unwrap(), &trade);
+        prop_assert_eq!(&through_texts(&trade).unwrap(), &trade);
+    }
+
+    #[test]
+    fn arbitrary_text_never_panics(text in "\\PC{0,40}") {
+        for kind in [Kind::Text, Kind::Decimal, Kind::Time, Kind::Count, Kind::Flag, Kind::Levels, Kind::Json] {
+            let _ = kind.parse(&text);
+        }
+    }
 }

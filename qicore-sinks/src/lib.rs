@@ -1,1 +1,88 @@
-//! QiCore sinks.
+//! QiCore's sinks, each behind a feature of its name.
+//!
+//! | sink | feature | what it does |
+//! |---|---|---|
+//! | `Jsonl` | `jsonl` (default) | the normalised JSON, one event a line, in partitioned files |
+//! | `Csv` | `csv` (default) | flat columns with a header row, in partitioned files |
+//! | `Parquet` | `parquet` | typed columns, in partitioned files |
+//! | [`Stdout`] | | the normalised JSON to standard output |
+//! | [`Discard`] | | counts events and forgets them |
+//! | [`Memory`] | | keeps events, for tests |
+//!
+//! The file sinks store checkpoints with their rows, so that a restart neither loses a row nor writes one twice: see
+//! [`files`].
+
+#[cfg(feature = "csv")]
+mod csv;
+mod discard;
+#[cfg(any(feature = "jsonl", feature = "csv", feature = "parquet"))]
+pub mod files;
+#[cfg(feature = "jsonl")]
+mod jsonl;
+mod memory;
+#[cfg(test)]
+#[path = "../../qicore-data/tests/one_of_each/mod.rs"]
+mod one_of_each;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod stdout;
+#[cfg(all(test, any(feature = "jsonl", feature = "csv", feature = "parquet")))]
+mod testing;
+
+use std::sync::Arc;
+
+use qicore_data::{Build, Plugin, Sink};
+
+#[cfg(feature = "csv")]
+pub use crate::csv::{CommaSeparated, Csv};
+#[cfg(feature = "jsonl")]
+pub use crate::jsonl::{JsonLines, Jsonl};
+#[cfg(feature = "parquet")]
+pub use crate::parquet::{Compression, Parquet, ParquetConfig, ParquetFormat};
+pub use discard::{Discard, DiscardConfig};
+pub use memory::Memory;
+pub use stdout::{Stdout, StdoutConfig};
+
+/// All sinks that configuration files can name, also those whose feature is off.
+pub const SINKS: &[Plugin<Arc<dyn Sink>>] = &[
+    Plugin::behind(
+        "jsonl",
+        "the normalised JSON, one event a line, in partitioned files",
+        "jsonl",
+        JSONL,
+    ),
+    Plugin::behind(
+        "csv",
+        "flat columns with a header row, in partitioned files",
+        "csv",
+        CSV,
+    ),
+    Plugin::behind(
+        "parquet",
+        "typed columns in partitioned Parquet files",
+        "parquet",
+        PARQUET,
+    ),
+    Plugin::new(
+        "stdout",
+        "the normalised JSON to standard output, one event a line",
+        stdout::build,
+    ),
+    Plugin::new("discard", "counts events and forgets them", discard::build),
+];
+
+/// `Some` of a builder whose feature is on.
+macro_rules! if_on {
+    ($($name:ident $feature:literal $build:path;)+) => {$(
+        #[cfg(feature = $feature)]
+        const $name: Option<Build<Arc<dyn Sink>>> = Some($build);
+        #[cfg(not(feature = $feature))]
+        const $name: Option<Build<Arc<dyn Sink>>> = None;
+    )+};
+}
+
+if_on! {
+    JSONL "jsonl" jsonl::build;
+    CSV "csv" csv::build;
+    PARQUET "parquet" parquet::build;
+}

@@ -6,6 +6,10 @@
 pub mod binance;
 #[cfg(feature = "coinbase")]
 pub mod coinbase;
+#[cfg(feature = "replay")]
+pub mod dead_letters;
+#[cfg(feature = "replay")]
+pub mod decode;
 #[cfg(feature = "generator")]
 pub mod generator;
 #[cfg(feature = "kraken")]
@@ -14,4 +18,43 @@ pub mod kraken;
 pub mod replay;
 mod venue;
 
+use qicore_data::{Build, Plugin, Source};
+
+#[cfg(feature = "generator")]
+pub use generator::Generator;
+#[cfg(feature = "replay")]
+pub use replay::Replay;
 pub use venue::{NewDecoder, SymbolMap, VENUES, Venue, VenueContext, book};
+
+/// The builder of a source, where its feature is on.
+macro_rules! build {
+    ($feature:literal, $source:path) => {{
+        #[cfg(feature = $feature)]
+        const BUILD: Option<Build<Box<dyn Source>>> = Some(<$source>::build);
+        #[cfg(not(feature = $feature))]
+        const BUILD: Option<Build<Box<dyn Source>>> = None;
+        BUILD
+    }};
+}
+
+/// All sources that configuration files can name, compiled in or not.
+pub const SOURCES: &[Plugin<Box<dyn Source>>] = &[
+    Plugin::behind(
+        "replay",
+        "recorded sessions and stored data sets, at full speed or as recorded",
+        "replay",
+        build!("replay", replay::Replay),
+    ),
+    Plugin::behind(
+        "generator",
+        "a deterministic synthetic market",
+        "generator",
+        build!("generator", generator::Generator),
+    ),
+    Plugin::behind(
+        "dead-letters",
+        "rows and payloads that an earlier run could not process",
+        "replay",
+        build!("replay", dead_letters::DeadLetters),
+    ),
+];

@@ -4,12 +4,16 @@
 //! (the [`Decoder`] with its state), and one row in [`VENUES`].
 
 pub mod book;
+#[cfg(any(feature = "binance", feature = "coinbase"))]
+mod names;
 mod symbols;
 
 use std::sync::Arc;
 
 use qicore_data::{Decoder, Error, Exchange, Label, NameError, Symbol, Timeframe};
 
+#[cfg(any(feature = "binance", feature = "coinbase"))]
+pub(crate) use names::{Names, NamesState};
 pub use symbols::SymbolMap;
 
 /// What a decoder knows besides the payload.
@@ -44,6 +48,53 @@ impl VenueContext {
             timeframe: None,
             verify_checksums: true,
         })
+    }
+
+    /// An event of a frame, at the venue's time or else at the time of receipt.
+    #[cfg(any(feature = "binance", feature = "coinbase", feature = "kraken"))]
+    #[inline]
+    pub(crate) fn event(
+        &self,
+        frame: &qicore_data::Frame,
+        symbol: Symbol,
+        at: Option<qicore_data::Timestamp>,
+        data: impl Into<qicore_data::Data>,
+    ) -> qicore_data::Event {
+        let at = at.or(frame.received).unwrap_or(qicore_data::Timestamp::UNKNOWN);
+        qicore_data::Event {
+            received: frame.received,
+            ..qicore_data::Event::new(self.exchange, symbol, at, self.source, data)
+        }
+    }
+}
+
+impl VenueContext {
+    /// Sets the endpoint or channel of payloads that do not say.
+    #[must_use]
+    pub fn channel(mut self, channel: Option<&str>) -> Self {
+        self.channel = channel.map(Into::into);
+        self
+    }
+
+    /// Sets the symbol of payloads that do not say.
+    #[must_use]
+    pub fn symbol(mut self, symbol: Option<Symbol>) -> Self {
+        self.symbol = symbol;
+        self
+    }
+
+    /// Sets the timeframe of payloads that do not say.
+    #[must_use]
+    pub fn timeframe(mut self, timeframe: Option<Timeframe>) -> Self {
+        self.timeframe = timeframe;
+        self
+    }
+
+    /// Sets whether books are maintained and compared with the venue's checksums.
+    #[must_use]
+    pub fn verify_checksums(mut self, verify: bool) -> Self {
+        self.verify_checksums = verify;
+        self
     }
 }
 

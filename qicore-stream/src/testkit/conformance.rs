@@ -108,7 +108,8 @@ async fn read(mut source: Box<dyn Source>, resume: Arc<dyn Resume>, limit: Batch
         last.insert(lane.clone(), batch.position.offset);
         let into = read.lanes.entry(lane.clone()).or_default();
         assert!(into.end.is_none(), "lane {lane}: a batch after its end");
-        take(into, &lane, batch.content, batch.position, &mut decoders, source.as_ref(), resume.as_ref()).await;
+        let mut decoding = Decoding { source: source.as_ref(), resume: resume.as_ref(), decoders: &mut decoders };
+        decoding.take(into, &lane, batch.content, batch.position).await;
         into.end = batch.end;
     }
     assert!(source.next_batch(limit).await.expect("next_batch").is_none(), "more batches after the end");
@@ -122,44 +123,50 @@ async fn read(mut source: Box<dyn Source>, resume: Arc<dyn Resume>, limit: Batch
     read
 }
 
-async fn take(
-    into: &mut LaneRead,
-    lane: &Lane,
-    content: Content,
-    position: Position,
-    decoders: &mut BTreeMap<Lane, Box<dyn Decoder>>,
-    source: &dyn Source,
-    resume: &dyn Resume,
-) {
-    let mut checkpoint = Checkpoint::new(lane.clone(), position);
-    match content {
-        Content::Events(events, _) => into.events.extend(events),
-        Content::Frames(frames) if frames.is_empty() => {}
-        Content::Frames(frames) => {
-            if !decoders.contains_key(lane) {
-                let mut decoder = source.decoder(lane).expect("decoder");
-                let from = resume.checkpoint(lane).await.expect("resume");
-                if let Some(state) = from.as_ref().and_then(|from| from.state.first()) {
-                    decoder.restore(&state.state).expect("restore");
-                }
-                decoders.insert(lane.clone(), decoder);
-            }
-            for frame in frames {
-                let before = into.events.len();
-                let decoder = decoders.get_mut(lane).expect("just put there");
-                if decoder.decode(&frame, &mut into.events).is_err() {
-                    into.events.truncate(before);
-                    into.rejected.push((frame.offset, frame.payload.to_vec()));
+/// Decodes as the pipeline would.
+struct Decoding<'a> {
+    source: &'a dyn Source,
+    resume: &'a dyn Resume,
+    decoders: &'a mut BTreeMap<Lane, Box<dyn Decoder>>,
+}
+
+impl Decoding<'_> {
+    async fn take(&mut self, into: &mut LaneRead, lane: &Lane, content: Content, position: Position) {
+        let mut checkpoint = Checkpoint::new(lane.clone(), position);
+        match content {
+            Content::Events(events, _) => into.events.extend(events),
+            Content::Frames(frames) if frames.is_empty() => {}
+            Content::Frames(frames) => {
+                self.start(lane).await;
+                let decoder = self.decoders.get_mut(lane).expect("just started");
+                for frame in frames {
+                    let before = into.events.len();
+                    if decoder.decode(&frame, &mut into.events).is_err() {
+                        into.events.truncate(before);
+                        into.rejected.push((frame.offset, frame.payload.to_vec()));
+                    }
                 }
             }
+            _ => panic!("lane {lane}: a kind of content that this suite does not know"),
         }
-        _ => panic!("lane {lane}: a kind of content that this suite does not know"),
+        if let Some(decoder) = self.decoders.get(lane) {
+            let state = decoder.snapshot().expect("snapshot");
+            checkpoint.state.extend(state.map(|state| Snapshot { stage: "decode".into(), state }));
+        }
+        into.marks.push((into.events.len(), into.rejected.len(), checkpoint));
     }
-    if let Some(decoder) = decoders.get(lane) {
-        let state = decoder.snapshot().expect("snapshot");
-        checkpoint.state.extend(state.map(|state| Snapshot { stage: "decode".into(), state }));
+
+    async fn start(&mut self, lane: &Lane) {
+        if self.decoders.contains_key(lane) {
+            return;
+        }
+        let mut decoder = self.source.decoder(lane).expect("decoder");
+        let from = self.resume.checkpoint(lane).await.expect("resume");
+        if let Some(state) = from.as_ref().and_then(|from| from.state.first()) {
+            decoder.restore(&state.state).expect("restore");
+        }
+        self.decoders.insert(lane.clone(), decoder);
     }
-    into.marks.push((into.events.len(), into.rejected.len(), checkpoint));
 }
 
 /// Drops the future after each poll that gives nothing, and starts another.

@@ -31,7 +31,7 @@ pub fn trades(ids: std::ops::Range<u64>) -> Vec<Event> {
     let trade = |id: u64| {
         let trade = Trade {
             id: Some(id.into()),
-            side: Some(if id % 3 == 0 { Side::Sell } else { Side::Buy }),
+            side: Some(if id.is_multiple_of(3) { Side::Sell } else { Side::Buy }),
             price: Decimal::new(100_000 + (id % 997) as i64, 2),
             size: Decimal::new(1 + (id % 89) as i64, 3),
         };

@@ -50,7 +50,7 @@ async fn refused_events_go_to_the_dead_letters_and_the_rest_lands() {
     assert_eq!((stats.total().rejected, stats.stages[0].rejected), (100, 100));
 
     let letters = letters(&path);
-    let expected: Vec<_> = trades(0..1000).into_iter().filter(|event| id(event).unwrap() % 10 == 0).collect();
+    let expected: Vec<_> = trades(0..1000).into_iter().filter(|event| id(event).unwrap().is_multiple_of(10)).collect();
     let found = letters.iter().map(|letter| match &letter.payload {
         Payload::Event { event } => Event::clone(event),
         other => panic!("{other:?}"),

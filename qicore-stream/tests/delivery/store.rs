@@ -14,11 +14,14 @@ pub(crate) struct Kept {
     pub(crate) checkpoints: HashMap<Lane, Checkpoint>,
 }
 
+/// Rows in flight, and the checkpoint of the last delivery.
+type Staged = (Vec<Event>, Option<Checkpoint>);
+
 /// One process's connection to the store.
 pub(crate) struct Store {
     kept: Arc<Mutex<Kept>>,
     /// Written, not yet durable: lost with this process.
-    staged: Mutex<HashMap<Lane, (Vec<Event>, Option<Checkpoint>)>>,
+    staged: Mutex<HashMap<Lane, Staged>>,
     mode: Mode,
     batch: usize,
 }

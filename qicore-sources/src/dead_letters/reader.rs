@@ -1,0 +1,138 @@
+//! Reads letters and sorts them into lanes.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use qicore_data::{DeadLetter, Lane, Payload, Result};
+
+use super::{DeadLettersConfig, NAME};
+use crate::replay::lines::Lines;
+use crate::replay::outlet::{Outlet, Stop};
+use crate::replay::{damaged, identity};
+use crate::venue::{SymbolMap, Venue};
+
+/// Where a lane's frames are from.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) venue: &'static Venue,
+    pub(super) exchange: String,
+    pub(super) symbols: Arc<SymbolMap>,
+}
+
+/// Lanes of frames that a venue decodes.
+pub(super) type Origins = HashMap<Lane, Origin>;
+
+pub(super) struct Letters {
+    config: DeadLettersConfig,
+    files: Vec<(PathBuf, u64)>,
+    read: Arc<AtomicU64>,
+    origins: Arc<Mutex<Origins>>,
+    /// The instruments of each exchange, for all of its lanes.
+    symbols: HashMap<String, Arc<SymbolMap>>,
+    identity: Arc<str>,
+}
+
+impl Letters {
+    pub(super) fn new(
+        config: &DeadLettersConfig,
+        files: Vec<(PathBuf, u64)>,
+        read: &Arc<AtomicU64>,
+        origins: &Arc<Mutex<Origins>>,
+    ) -> Result<Self> {
+        let (first, length) = &files[0];
+        let mut lines = Lines::open_up_to(first, *length, config.max_record_bytes, Arc::default())?;
+        let first_line = lines.next().map(|line| line.bytes.to_vec()).unwrap_or_default();
+        let filters = format!("{:?} {:?}", config.stage, config.reason);
+        Ok(Self {
+            config: config.clone(),
+            files,
+            read: Arc::clone(read),
+            origins: Arc::clone(origins),
+            symbols: HashMap::new(),
+            identity: identity(NAME, [&first_line, filters.as_bytes()]),
+        })
+    }
+}
+
+impl Letters {
+    /// What positions belong to: files that begin with this letter, and what is taken of them.
+    pub(super) fn identity(&self) -> Arc<str> {
+        Arc::clone(&self.identity)
+    }
+
+    pub(super) fn read(mut self, out: &mut Outlet) -> Result<(), Stop> {
+        let mut seen = HashSet::<Box<str>>::new();
+        let mut before = 0;
+        for (path, length) in std::mem::take(&mut self.files) {
+            let mut number = 0;
+            let read = Arc::clone(&self.read);
+            let mut lines = Lines::open_up_to(&path, length, self.config.max_record_bytes, read)?;
+            while let Some(line) = lines.next() {
+                number = line.number;
+                let offset = before + number;
+                let letter = match line.fault {
+                    Some(fault) => Err(fault),
+                    None => serde_json::from_slice::<DeadLetter>(line.bytes).map_err(|error| error.to_string()),
+                };
+                match letter {
+                    Ok(letter) => {
+                        if self.wanted(&letter) && seen.insert(letter.id.as_str().into()) {
+                            self.letter(letter, offset, line.bytes, out)?;
+                        }
+                    }
+                    Err(why) => reject(offset, line.bytes, format!("line {number} is no dead letter: {why}"), out)?,
+                }
+            }
+            before += number;
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, letter: &DeadLetter) -> bool {
+        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+        is(&self.config.stage, &letter.stage) && is(&self.config.reason, &letter.reason)
+    }
+
+    fn letter(&mut self, letter: DeadLetter, offset: u64, line: &[u8], out: &mut Outlet) -> Result<(), Stop> {
+        if let Payload::Event { event } = letter.payload {
+            let key = format!("{NAME}/{}", letter.stage);
+            let at = out.lane(&key, || Lane::new(key.as_str()));
+            return out.event_at(at, *event, offset);
+        }
+        let Some(frame) = letter.payload.to_frame(offset) else {
+            return reject(offset, line, "the letter's payload is not in hexadecimal digits", out);
+        };
+        let key = format!("{NAME}/{}/{}", letter.stage, letter.lane);
+        let at = out.lane(&key, || Lane::new(key.as_str()));
+        let lane = Lane::new(key);
+        if let Some((venue, exchange)) = self.origin(&letter.source, &letter.lane) {
+            let symbols = Arc::clone(self.symbols.entry(exchange.to_owned()).or_default());
+            let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+            origins.entry(lane).or_insert_with(|| Origin { venue, exchange: exchange.to_owned(), symbols });
+        }
+        out.frame(at, frame)
+    }
+
+    /// The venue and exchange of a letter with a frame.
+    fn origin(&self, source: &str, lane: &Lane) -> Option<(&'static Venue, &'static str)> {
+        if damaged::is(lane) {
+            return None;
+        }
+        let connection = |part: &str| Venue::recorded_as(part.split('.').next().unwrap_or(part)).ok();
+        let recorded = lane.as_str().split('/').find_map(connection);
+        match Venue::named(self.config.venue.as_deref().unwrap_or(source)) {
+            Ok(venue) => {
+                let same = recorded.filter(|(recorded, _)| recorded.name == venue.name);
+                Some((venue, same.map_or(venue.name, |(_, exchange)| exchange)))
+            }
+            Err(_) => recorded,
+        }
+    }
+}
+
+fn reject(offset: u64, line: &[u8], why: impl Into<String>, out: &mut Outlet) -> Result<(), Stop> {
+    let at = out.lane("", || damaged::lane(NAME));
+    out.frame(at, damaged::frame(offset, line, why))
+}

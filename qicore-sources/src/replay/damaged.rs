@@ -1,0 +1,35 @@
+//! What cannot be read still becomes a frame, so that it reaches the dead letters.
+
+use qicore_data::{Decoded, Decoder, Error, Event, Frame, Lane, Result};
+
+use super::lines::KEPT;
+
+/// The last part of the name of lanes that hold what could not be read.
+const NAME: &str = "/damaged";
+
+/// The lane of what could not be read of `name`.
+pub(crate) fn lane(name: &str) -> Lane {
+    Lane::new(format!("{name}{NAME}"))
+}
+
+/// Whether this is such a lane.
+pub(crate) fn is(lane: &Lane) -> bool {
+    lane.as_str().ends_with(NAME)
+}
+
+/// A frame that its decoder rejects with `why`. The reason rides in the channel: that way it needs no state, and the
+/// dead letter says it too.
+pub(crate) fn frame(offset: u64, bytes: &[u8], why: impl Into<String>) -> Frame {
+    let kept = &bytes[..bytes.len().min(KEPT)];
+    Frame::new(offset, kept.to_vec()).channel(why.into())
+}
+
+/// Rejects every frame: with the reason given, else with the one that the frame carries.
+pub(crate) struct Rejects(pub(crate) Option<&'static str>);
+
+impl Decoder for Rejects {
+    fn decode(&mut self, frame: &Frame, _: &mut Vec<Event>) -> Result<Decoded> {
+        let why = self.0.or(frame.channel.as_deref()).unwrap_or("it could not be read");
+        Err(Error::decode("replay.read", why).with("record", frame.offset))
+    }
+}

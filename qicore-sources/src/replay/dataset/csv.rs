@@ -1,0 +1,99 @@
+//! CSV files with the columns of [`qicore_data::columns`], in any order.
+
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use csv::{ByteRecord, Reader, ReaderBuilder};
+use qicore_data::columns::{self, Cell};
+use qicore_data::{Error, Event, EventType, Result};
+
+use super::rows::{Row, Rows};
+use crate::replay::lines;
+
+pub(super) struct CsvRows {
+    file: Arc<Path>,
+    reader: Reader<Box<dyn BufRead + Send>>,
+    event_type: EventType,
+    /// Where in a record the columns of the type are.
+    places: Vec<Option<usize>>,
+    width: usize,
+    record: ByteRecord,
+    ended: bool,
+}
+
+/// The type whose columns these are, if the folder does not tell, and the place of each of its columns.
+pub(super) fn layout(told: Option<EventType>, names: &[&str]) -> Result<(EventType, Vec<Option<usize>>)> {
+    let place = |name: &str| names.iter().position(|candidate| *candidate == name);
+    let fits = |event_type: &&EventType| {
+        let columns = columns::columns(**event_type);
+        columns.len() == names.len() && columns.iter().all(|column| place(column.name).is_some())
+    };
+    let Some(event_type) = told.or_else(|| EventType::ALL.iter().find(fits).copied()) else {
+        let message = "the columns are of no event type, and no folder type=… tells which";
+        return Err(Error::decode("replay.columns", message));
+    };
+    let columns = columns::columns(event_type);
+    if let Some(missing) = columns.iter().find(|column| column.required && place(column.name).is_none()) {
+        return Err(Error::decode("replay.columns", "a column is missing").with("column", missing.name));
+    }
+    Ok((event_type, columns.iter().map(|column| place(column.name)).collect()))
+}
+
+impl CsvRows {
+    pub(super) fn open(file: Arc<Path>, event_type: Option<EventType>, read: Arc<AtomicU64>) -> Result<Self> {
+        let input = lines::open(&file, u64::MAX, read)?;
+        let mut reader = ReaderBuilder::new().flexible(true).from_reader(input);
+        let header = reader.headers().map_err(|error| Error::decode("replay.columns", error.to_string()))?;
+        let names: Vec<_> = header.iter().collect();
+        let width = names.len();
+        let (event_type, places) = layout(event_type, &names)?;
+        Ok(Self {
+            file,
+            reader,
+            event_type,
+            places,
+            width,
+            record: ByteRecord::new(),
+            ended: false,
+        })
+    }
+
+    fn event(&self) -> Result<Event> {
+        if self.record.len() != self.width {
+            let message = format!("the row has {} fields, the header {}", self.record.len(), self.width);
+            return Err(Error::decode("replay.row", message));
+        }
+        let columns = columns::columns(self.event_type);
+        columns::event(self.event_type, |at| {
+            let Some(field) = self.places[at].and_then(|place| self.record.get(place)) else {
+                return Ok(Cell::Absent);
+            };
+            let text = std::str::from_utf8(field).map_err(|_| Error::decode("replay.row", "the row is not UTF-8"))?;
+            columns[at].kind.parse(text)
+        })
+    }
+}
+
+impl Rows for CsvRows {
+    fn next(&mut self) -> Option<Row> {
+        if self.ended {
+            return None;
+        }
+        let line = self.reader.position().line();
+        let why = match self.reader.read_byte_record(&mut self.record) {
+            Ok(false) => return None,
+            Ok(true) => match self.event() {
+                Ok(event) => return Some(Row::Event(event)),
+                Err(error) => error,
+            },
+            Err(error) => {
+                self.ended = true;
+                Error::decode("replay.row", error.to_string())
+            }
+        };
+        let raw = self.record.iter().collect::<Vec<_>>().join(&b',');
+        Some(Row::damaged(&self.file, &raw, format_args!("line {line}: {why}")))
+    }
+}

@@ -1,0 +1,169 @@
+//! Replay of dead letters.
+
+#![cfg(all(feature = "replay", feature = "kraken"))]
+
+mod lanes;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lanes::{Stored, decode, drain, drain_from, events, example, frames};
+use qicore_data::{DeadLetter, ErrorKind, Event, Frame, FromStart, Lane, Payload, Settings, Source, Timestamp};
+use qicore_sources::SOURCES;
+use qicore_sources::dead_letters::DeadLetters;
+use qicore_sources::replay::Replay;
+
+fn letter(id: u64, source: &str, stage: &str, lane: &Lane, payload: Payload) -> DeadLetter {
+    DeadLetter {
+        id: id.to_string(),
+        at: Timestamp::from_nanos(1),
+        pipeline: "p".into(),
+        source: source.into(),
+        stage: stage.into(),
+        reason: "decode".into(),
+        error: "no".into(),
+        lane: lane.clone(),
+        offset: id,
+        payload,
+    }
+}
+
+fn of_frame(source: &str, lane: &Lane, frame: &Frame) -> DeadLetter {
+    letter(frame.offset, source, "decode", lane, Payload::of_frame(frame))
+}
+
+fn of_event(id: u64, stage: &str, event: &Event) -> DeadLetter {
+    letter(id, "kraken", stage, &Lane::new("l"), Payload::Event { event: Box::new(event.clone()) })
+}
+
+fn write(path: &Path, letters: &[DeadLetter]) -> PathBuf {
+    let lines = letters.iter().map(|letter| serde_json::to_string(letter).unwrap() + "\n");
+    fs::write(path, lines.collect::<String>()).unwrap();
+    path.to_owned()
+}
+
+/// A lane of the recorded Kraken session, and what its frames decode to.
+async fn recorded() -> (Lane, Vec<Frame>, Vec<Event>) {
+    let mut replay = Replay::recording(example("KRAKEN"));
+    let mut lanes = frames(&drain(&mut replay).await);
+    let lane = Lane::new("KRAKEN/KRAKEN.ws.48");
+    let frames = lanes.remove(&lane).unwrap();
+    let (events, _) = decode(&replay, &lane, &frames);
+    (lane, frames, events)
+}
+
+#[tokio::test]
+async fn frames_are_decoded_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lane, recorded, expected) = recorded().await;
+    assert!(expected.len() > 10);
+    // The venue is told by the source, by the lane of a recording, or by the configuration.
+    for (source, lane, venue) in [
+        ("kraken", Lane::new("wss://ws.kraken.com"), None),
+        ("replay", lane, None),
+        ("mine", Lane::new("l"), Some("kraken")),
+    ] {
+        let letters: Vec<_> = recorded.iter().map(|frame| of_frame(source, &lane, frame)).collect();
+        let mut source = DeadLetters::new(write(&folder.path().join("letters.jsonl"), &letters));
+        if let Some(venue) = venue {
+            source = source.venue(venue);
+        }
+        let lanes = frames(&drain(&mut source).await);
+        let lane = Lane::new(format!("dead-letters/decode/{lane}"));
+        let frames = &lanes[&lane];
+        assert_eq!(lanes.len(), 1);
+        let payloads = |frames: &[Frame]| frames.iter().map(|frame| frame.payload.clone()).collect::<Vec<_>>();
+        assert_eq!(payloads(frames), payloads(&recorded));
+        assert_eq!(decode(&source, &lane, frames), (expected.clone(), Vec::new()));
+        assert_eq!(source.progress().unwrap().total, Some(source.progress().unwrap().done));
+    }
+}
+
+#[tokio::test]
+async fn events_by_stage_and_each_letter_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, _, all) = recorded().await;
+    let letters = [
+        of_event(1, "validate", &all[0]),
+        of_event(2, "sink:timescale", &all[1]),
+        of_event(1, "validate", &all[0]),
+        of_event(3, "validate", &all[2]),
+    ];
+    let path = write(&folder.path().join("letters.jsonl"), &letters);
+    let lanes = events(&drain(&mut DeadLetters::new(&path)).await);
+    assert_eq!(lanes[&Lane::new("dead-letters/validate")], [(1, all[0].clone()), (4, all[2].clone())]);
+    assert_eq!(lanes[&Lane::new("dead-letters/sink:timescale")], [(2, all[1].clone())]);
+    let only = events(&drain(&mut DeadLetters::new(&path).stage("sink:timescale")).await);
+    assert_eq!(only.keys().map(Lane::as_str).collect::<Vec<_>>(), ["dead-letters/sink:timescale"]);
+    assert!(drain(&mut DeadLetters::new(&path).reason("rejected")).await.is_empty());
+    assert_eq!(events(&drain(&mut DeadLetters::new(&path).reason("decode")).await).len(), 2);
+    // A letter that is there again in the next file is the same letter.
+    write(&folder.path().join("more.jsonl"), &[of_event(3, "validate", &all[2]), of_event(9, "validate", &all[3])]);
+    let lanes = events(&drain(&mut DeadLetters::new(folder.path())).await);
+    let offsets: Vec<_> = lanes[&Lane::new("dead-letters/validate")].iter().map(|(offset, _)| *offset).collect();
+    assert_eq!(offsets, [1, 4, 6]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_tried_again_is_rejected_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lane, recorded, all) = recorded().await;
+    let path = write(&folder.path().join("letters.jsonl"), &[of_event(1, "validate", &all[0])]);
+    let damaged_before = Frame::new(7, "half a rec").channel("the record is cut at line 7");
+    let mut text = fs::read_to_string(&path).unwrap();
+    for letter in [
+        of_frame("nobody", &Lane::new("l"), &recorded[0]),
+        of_frame("replay", &Lane::new("KRAKEN/damaged"), &damaged_before),
+    ] {
+        text += &(serde_json::to_string(&letter).unwrap() + "\n");
+    }
+    let binary = of_frame("kraken", &lane, &Frame::new(99, vec![0xff]));
+    text += &serde_json::to_string(&binary).unwrap().replace("\"ff\"", "\"fx\"");
+    text += "\nno letter\n{\"id\":\"half";
+    fs::write(&path, text).unwrap();
+    let mut source = DeadLetters::new(&path);
+    let batches = drain(&mut source).await;
+    assert_eq!(events(&batches)[&Lane::new("dead-letters/validate")].len(), 1);
+    let rejected = |lane: &str| decode(&source, &Lane::new(lane), &frames(&batches)[&Lane::new(lane)]).1.join("\n");
+    assert!(rejected("dead-letters/decode/l").contains("set venue"));
+    assert!(rejected("dead-letters/decode/KRAKEN/damaged").contains("cut at line 7"));
+    let damaged = rejected("dead-letters/damaged");
+    assert!(damaged.contains("hexadecimal") && damaged.contains("line 5 is no dead letter"), "{damaged}");
+    assert!(damaged.contains("line 6 is no dead letter: EOF"), "{damaged}");
+}
+
+#[tokio::test]
+async fn resumes_where_it_was_while_the_file_grows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, _, all) = recorded().await;
+    let letters: Vec<_> = (1..=8).map(|id| of_event(id, "validate", &all[id as usize])).collect();
+    let lane = Lane::new("dead-letters/validate");
+    let path = write(&folder.path().join("letters.jsonl"), &letters[..5]);
+    let mut first = DeadLetters::new(&path);
+    first.open(Arc::new(FromStart)).await.unwrap();
+    write(&path, &letters);
+    let batch = first.next_batch(lanes::LIMIT).await.unwrap().unwrap();
+    assert_eq!((batch.content.len(), batch.position.offset), (5, 5), "only what was there at the start");
+    let resume = Arc::new(Stored::at(&lane, batch.position.clone()));
+    let rest = events(&drain_from(&mut DeadLetters::new(&path), resume.clone()).await.unwrap());
+    assert_eq!(rest[&lane].iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [6, 7, 8]);
+    let error = drain_from(&mut DeadLetters::new(&path).stage("validate"), resume).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Checkpoint);
+}
+
+#[tokio::test]
+async fn mistakes_are_told() {
+    let plugin = SOURCES.iter().find(|plugin| plugin.name == "dead-letters").unwrap();
+    let build = |text: &str| (plugin.build.unwrap())(&Settings::parse(text).unwrap());
+    assert!(build("path = \"x\"\nstage = \"decode\"").is_ok());
+    for (text, told) in [("", "path is missing"), ("path = \"x\"\nvenue = \"y\"", "known: binance, coinbase, kraken")] {
+        let error = build(text).err().unwrap().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let empty = DeadLetters::new(folder.path()).open(Arc::new(FromStart)).await.unwrap_err();
+    assert!(empty.to_string().contains("holds no .jsonl"), "{empty}");
+    let missing = DeadLetters::new(folder.path().join("x")).open(Arc::new(FromStart)).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Io);
+}

@@ -10,7 +10,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use comfy_table::{Table, presets};
+use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use qicore::prelude::*;
 
@@ -39,7 +39,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         done.push((venue, handle.wait().await?.stats));
     }
     println!("{}", summary(&done));
-    println!("\nParquet files are in {} (type=…/exchange=…/date=…).", folder.display());
+    println!(
+        "\nParquet files are in {} (type=…/exchange=…/date=…).",
+        folder.display()
+    );
     println!("The first candles in them:\n{}", first_candles(&folder).await?);
     Ok(())
 }
@@ -60,29 +63,56 @@ fn pipeline(venue: &str, folder: &Path) -> qicore::Result<Pipeline> {
 fn summary(done: &[(&str, Stats)]) -> Table {
     let totals: Vec<_> = done.iter().map(|(_, stats)| (stats.total(), stats)).collect();
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(std::iter::once("").chain(done.iter().map(|(venue, _)| *venue)));
     let mut row = |name: &str, cell: &dyn Fn(&LaneStats, &Stats) -> String| {
         table.add_row(std::iter::once(name.to_owned()).chain(totals.iter().map(|(total, stats)| cell(total, stats))));
     };
     row("messages", &|total, _| total.messages.to_string());
     row("  of them control", &|total, _| total.control.to_string());
-    for kind in EventType::ALL.iter().filter(|kind| totals.iter().any(|(total, _)| total.read.contains_key(kind))) {
-        row(&format!("{kind} events"), &|total, _| total.read.get(kind).unwrap_or(&0).to_string());
+    for kind in EventType::ALL
+        .iter()
+        .filter(|kind| totals.iter().any(|(total, _)| total.read.contains_key(kind)))
+    {
+        row(&format!("{kind} events"), &|total, _| {
+            total.read.get(kind).unwrap_or(&0).to_string()
+        });
     }
     row("candles built", &|_, stats| {
-        stats.stages.iter().filter(|stage| stage.name == "candles").map(|stage| stage.given - stage.taken).sum::<u64>().to_string()
+        stats
+            .stages
+            .iter()
+            .filter(|stage| stage.name == "candles")
+            .map(|stage| stage.given - stage.taken)
+            .sum::<u64>()
+            .to_string()
     });
     row("duplicates dropped", &|_, stats| {
-        stats.stages.iter().filter(|stage| stage.name == "dedupe").map(|stage| stage.taken - stage.given).sum::<u64>().to_string()
+        stats
+            .stages
+            .iter()
+            .filter(|stage| stage.name == "dedupe")
+            .map(|stage| stage.taken - stage.given)
+            .sum::<u64>()
+            .to_string()
     });
     row("book checksums ok", &|total, _| total.checksums_ok.to_string());
     row("book checksums failed", &|total, _| total.checksums_failed.to_string());
-    row("gaps", &|total, _| total.read.get(&EventType::Gap).unwrap_or(&0).to_string());
+    row("gaps", &|total, _| {
+        total.read.get(&EventType::Gap).unwrap_or(&0).to_string()
+    });
     row("rejected", &|total, _| total.rejected.to_string());
-    row("rows written", &|_, stats| stats.sinks.iter().map(|sink| sink.rows).sum::<u64>().to_string());
+    row("rows written", &|_, stats| {
+        stats.sinks.iter().map(|sink| sink.rows).sum::<u64>().to_string()
+    });
     row("seconds", &|_, stats| format!("{:.2}", stats.elapsed.as_secs_f64()));
-    row("events/s", &|total, stats| format!("{:.0}", total.events() as f64 / stats.elapsed.as_secs_f64()));
+    row("events/s", &|total, stats| {
+        format!("{:.0}", total.events() as f64 / stats.elapsed.as_secs_f64())
+    });
+    table
+        .column_iter_mut()
+        .skip(1)
+        .for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table
 }
 
@@ -97,18 +127,42 @@ async fn first_candles(folder: &Path) -> Result<Table, Box<dyn Error>> {
         .run()
         .await?;
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["venue", "symbol", "", "open time", "open", "high", "low", "close", "volume", "trades"]);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table.set_header([
+        "venue",
+        "symbol",
+        "",
+        "open time",
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "trades",
+    ]);
     let mut events = candles.events();
     events.retain(|event| matches!(&event.data, Data::Candle(candle) if candle.origin == Origin::Built));
     for venue in VENUES {
-        for event in events.iter().filter(|event| event.exchange.as_str().eq_ignore_ascii_case(venue)).take(3) {
+        for event in events
+            .iter()
+            .filter(|event| event.exchange.as_str().eq_ignore_ascii_case(venue))
+            .take(3)
+        {
             if let Data::Candle(candle) = &event.data {
-                let head = [event.exchange.to_string(), event.symbol.to_string(), candle.timeframe.to_string()];
+                let head = [
+                    event.exchange.to_string(),
+                    event.symbol.to_string(),
+                    candle.timeframe.to_string(),
+                ];
                 let prices = [candle.open, candle.high, candle.low, candle.close, candle.volume];
                 let prices = prices.map(|price| price.normalize().to_string());
                 let trades = candle.trades.map_or_else(String::new, |trades| trades.to_string());
-                table.add_row(head.into_iter().chain([event.timestamp.to_string()]).chain(prices).chain([trades]));
+                table.add_row(
+                    head.into_iter()
+                        .chain([event.timestamp.to_string()])
+                        .chain(prices)
+                        .chain([trades]),
+                );
             }
         }
     }
@@ -127,7 +181,9 @@ struct Progress(Option<ProgressBar>);
 
 impl Progress {
     fn new() -> Self {
-        let style = ProgressStyle::with_template("{spinner} {msg}").ok().filter(|_| std::io::stderr().is_terminal());
+        let style = ProgressStyle::with_template("{spinner} {msg}")
+            .ok()
+            .filter(|_| std::io::stderr().is_terminal());
         Self(style.map(|style| ProgressBar::new_spinner().with_style(style)))
     }
 

@@ -7,7 +7,10 @@ pub use qicore_stream::*;
 
 /// Every plugin of this build, and the names of those whose feature is off.
 pub fn registry() -> Registry {
-    Registry::default().sources(sources::SOURCES).transforms(transform::TRANSFORMS).sinks(sinks::SINKS)
+    Registry::default()
+        .sources(sources::SOURCES)
+        .transforms(transform::TRANSFORMS)
+        .sinks(sinks::SINKS)
 }
 
 /// What a program that builds pipelines needs, in one `use`.

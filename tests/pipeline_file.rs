@@ -49,7 +49,10 @@ fn a_sound_file_is_a_pipeline() {
     let pipeline = Pipeline::from_toml(SOUND, &registry()).unwrap();
     assert_eq!(pipeline.name(), "sound");
     let shown = format!("{pipeline:?}");
-    assert!(shown.contains("generator") && shown.contains("jsonl") && shown.contains("nowhere"), "{shown}");
+    assert!(
+        shown.contains("generator") && shown.contains("jsonl") && shown.contains("nowhere"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -68,7 +71,9 @@ fn every_mistake_is_told_with_its_line() {
         (22, "unknown timeframe \"7m\""),
         (27, "unknown field `rows`"),
     ] {
-        let found = told.lines().any(|told| told.starts_with(&format!("line {line}: ")) && told.contains(what));
+        let found = told
+            .lines()
+            .any(|told| told.starts_with(&format!("line {line}: ")) && told.contains(what));
         assert!(found, "{what:?} is not told for line {line}:\n{told}");
     }
     assert_eq!(told.lines().count(), 5, "{told}");
@@ -77,18 +82,32 @@ fn every_mistake_is_told_with_its_line() {
 #[test]
 fn what_is_missing_is_told() {
     let told = told("nam = \"x\"\n");
-    for what in ["unknown field `nam`", "missing field `name`", "no [source]", "no [[sink]]"] {
+    for what in [
+        "unknown field `nam`",
+        "missing field `name`",
+        "no [source]",
+        "no [[sink]]",
+    ] {
         assert!(told.contains(what), "{what:?} is not told:\n{told}");
     }
 }
 
 #[test]
 fn a_plugin_whose_feature_is_off_names_the_feature() {
-    let off = Plugin { build: None, ..*registry().sinks.iter().find(|plugin| plugin.name == "parquet").unwrap() };
+    let off = Plugin {
+        build: None,
+        ..*registry().sinks.iter().find(|plugin| plugin.name == "parquet").unwrap()
+    };
     let mut registry = registry();
     registry.sinks = vec![off];
-    let told = told_by("name = \"x\"\n[source]\ntype = \"generator\"\n[[sink]]\ntype = \"parquet\"\npath = \"data\"\n", &registry);
-    assert_eq!(told, "line 4: the sink \"parquet\" is not compiled in: enable the cargo feature \"parquet\"");
+    let told = told_by(
+        "name = \"x\"\n[source]\ntype = \"generator\"\n[[sink]]\ntype = \"parquet\"\npath = \"data\"\n",
+        &registry,
+    );
+    assert_eq!(
+        told,
+        "line 5: the sink \"parquet\" is not compiled in: enable the cargo feature \"parquet\""
+    );
 }
 
 #[test]
@@ -99,5 +118,9 @@ fn a_limit_of_nothing_is_a_mistake() {
 
 #[test]
 fn broken_toml_is_told_with_its_line() {
-    assert!(told("name = \"x\"\n[source\n").starts_with("line 2: "), "{}", told("name = \"x\"\n[source\n"));
+    assert!(
+        told("name = \"x\"\n[source\n").starts_with("line 2: "),
+        "{}",
+        told("name = \"x\"\n[source\n")
+    );
 }

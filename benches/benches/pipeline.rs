@@ -13,7 +13,10 @@ fn bench(criterion: &mut Criterion, name: &str, runtime: &Runtime, lanes: u32, c
     let source = pipelines::source(&pipelines::trades(lanes, EVENTS, ids).expect("a sound configuration"));
     let events = EVENTS * u64::from(lanes);
     let mut group = criterion.benchmark_group("pipeline");
-    group.throughput(Throughput::Elements(events)).sample_size(20).measurement_time(Duration::from_secs(4));
+    group
+        .throughput(Throughput::Elements(events))
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(4));
     group.bench_function(name, |bencher| {
         let once = || pipelines::run(runtime, source.clone(), chain, events).expect("nothing fails in memory");
         bencher.iter_custom(|times| (0..times).map(|_| once()).sum());

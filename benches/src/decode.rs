@@ -88,7 +88,10 @@ fn found(kind: &Kind) -> Result<Vec<Frame>> {
     if let Origin::Fixture(path) = kind.origin {
         return Ok(vec![fixture(path)?]);
     }
-    let mut frames: Vec<_> = session(kind.venue)?.into_iter().flat_map(|(_, frames)| frames).collect();
+    let mut frames: Vec<_> = session(kind.venue)?
+        .into_iter()
+        .flat_map(|(_, frames)| frames)
+        .collect();
     let is_of_kind = |frame: &Frame| {
         text(frame).is_ok_and(|text| Kind::of(kind.venue, text).is_some_and(|found| found.path() == kind.path()))
     };
@@ -138,7 +141,9 @@ impl KrakenSession {
             let kind = Kind::of("kraken", text(&frame)?).ok_or("a frame of no kind")?;
             Ok((frame, kind.bare))
         };
-        let lanes = session("kraken")?.into_iter().map(|(_, frames)| frames.into_iter().map(kind_of).collect());
+        let lanes = session("kraken")?
+            .into_iter()
+            .map(|(_, frames)| frames.into_iter().map(kind_of).collect());
         let lanes = lanes.collect::<Result<Vec<Vec<_>>>>()?;
         let messages = lanes.iter().map(Vec::len).sum();
         Ok(Self { lanes, messages })

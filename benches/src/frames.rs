@@ -25,7 +25,9 @@ async fn read(path: PathBuf) -> Result<Vec<(Lane, Vec<Frame>)>> {
     source.open(Arc::new(FromStart)).await?;
     let mut lanes: Vec<(Lane, Vec<Frame>)> = Vec::new();
     while let Some(batch) = source.next_batch(BatchLimit::default()).await? {
-        let Content::Frames(frames) = batch.content else { continue };
+        let Content::Frames(frames) = batch.content else {
+            continue;
+        };
         match lanes.iter_mut().find(|(lane, _)| *lane == batch.lane) {
             Some((_, all)) => all.extend(frames),
             None => lanes.push((batch.lane, frames)),

@@ -37,7 +37,11 @@ macro_rules! kinds {
             venue: $venue,
             name: $name,
             origin: $origin,
-            bare: |payload| serde_json::from_slice::<$type>(payload).map(|message| drop(black_box(message))),
+            bare: |payload| {
+                // Faster than `from_slice`, which checks every string of a payload by itself.
+                let text = std::str::from_utf8(payload).map_err(serde::de::Error::custom)?;
+                serde_json::from_str::<$type>(text).map(|message| drop(black_box(message)))
+            },
         },)+)+];
     };
 }
@@ -85,8 +89,12 @@ kinds! {
 }
 
 fn is_channel(text: &str, channel: &str, event: &str) -> bool {
-    let rest = text.strip_prefix("{\"channel\":\"").and_then(|rest| rest.strip_prefix(channel));
-    rest.is_some_and(|rest| rest.starts_with('"') && (event.is_empty() || rest.contains(&format!("[{{\"type\":\"{event}\""))))
+    let rest = text
+        .strip_prefix("{\"channel\":\"")
+        .and_then(|rest| rest.strip_prefix(channel));
+    rest.is_some_and(|rest| {
+        rest.starts_with('"') && (event.is_empty() || rest.contains(&format!("[{{\"type\":\"{event}\"")))
+    })
 }
 
 fn is_stream(text: &str, part: &str) -> bool {
@@ -101,9 +109,12 @@ impl Kind {
 
     /// The kind of a frame of a recorded session.
     pub fn of(venue: &str, text: &str) -> Option<&'static Self> {
-        KINDS.iter().filter(|kind| kind.venue == venue).find(|kind| match kind.origin {
-            Recorded(holds) => holds(text),
-            Fixture(_) => false,
-        })
+        KINDS
+            .iter()
+            .filter(|kind| kind.venue == venue)
+            .find(|kind| match kind.origin {
+                Recorded(holds) => holds(text),
+                Fixture(_) => false,
+            })
     }
 }

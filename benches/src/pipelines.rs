@@ -34,7 +34,10 @@ pub enum Ids {
 
 /// Trades of 500 symbols a lane, all unique, one a millisecond.
 pub fn trades(lanes: u32, per_lane: u64, ids: Ids) -> Result<Vec<Vec<Event>>> {
-    let market = Generator::new(7).symbols(SYMBOLS * lanes).lanes(lanes).events(per_lane * u64::from(lanes));
+    let market = Generator::new(7)
+        .symbols(SYMBOLS * lanes)
+        .lanes(lanes)
+        .events(per_lane * u64::from(lanes));
     let lane = |number| {
         let mut events: Vec<Event> = market.lane_events(number)?.collect();
         for (at, event) in (1_u64..).zip(&mut events) {
@@ -60,7 +63,10 @@ pub fn one_core() -> Result<Runtime> {
 
 /// A runtime with so many workers.
 pub fn cores(workers: usize) -> Result<Runtime> {
-    Ok(Builder::new_multi_thread().worker_threads(workers).enable_all().build()?)
+    Ok(Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()?)
 }
 
 /// Runs a pipeline into a sink that does nothing. The time from its start to its end.

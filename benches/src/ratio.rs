@@ -22,8 +22,17 @@ pub struct Ratio {
 
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, value, ours, reference, unit } = self;
-        write!(f, "RATIO {name} {value:.2} (ours {ours:.0} {unit}, reference {reference:.0} {unit})")
+        let Self {
+            name,
+            value,
+            ours,
+            reference,
+            unit,
+        } = self;
+        write!(
+            f,
+            "RATIO {name} {value:.2} (ours {ours:.0} {unit}, reference {reference:.0} {unit})"
+        )
     }
 }
 
@@ -32,7 +41,14 @@ pub type Sample<'a> = &'a mut dyn FnMut() -> Result<Duration>;
 
 /// Measures both in turn, a sample each a round, so that what else goes on in the machine meets both alike. A sample of
 /// ours does `work.0` units of work, one of the reference `work.1`.
-pub fn measure(name: &str, unit: &'static str, rounds: usize, work: (f64, f64), ours: Sample<'_>, reference: Sample<'_>) -> Result<Ratio> {
+pub fn measure(
+    name: &str,
+    unit: &'static str,
+    rounds: usize,
+    work: (f64, f64),
+    ours: Sample<'_>,
+    reference: Sample<'_>,
+) -> Result<Ratio> {
     let speed = |work: f64, took: Duration| work / took.as_secs_f64().max(1e-9);
     let mut speeds = Vec::with_capacity(rounds);
     for round in 0..rounds {

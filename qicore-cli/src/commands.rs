@@ -85,7 +85,10 @@ pub(crate) async fn check(args: &Check) -> Result<ExitCode> {
     let name = pipeline.name().to_owned();
     if args.connect {
         pipeline.connect().await?;
-        report::line(&format!("{}: {name} is sound, and its source and sinks open", args.file.display()));
+        report::line(&format!(
+            "{}: {name} is sound, and its source and sinks open",
+            args.file.display()
+        ));
     } else {
         report::line(&format!("{}: {name} is sound", args.file.display()));
     }
@@ -102,7 +105,9 @@ impl<W: Write> DecodeOutput for Lines<W> {
             line.clear();
             let written = serde_json::to_writer(&mut *line, event).map_err(std::io::Error::from);
             line.push(b'\n');
-            written.and_then(|()| out.write_all(line)).map_err(|error| Error::io("decode", "standard output", error))?;
+            written
+                .and_then(|()| out.write_all(line))
+                .map_err(|error| Error::io("decode", "standard output", error))?;
         }
         Ok(())
     }
@@ -118,7 +123,10 @@ pub(crate) async fn decode(args: &Decode) -> Result<ExitCode> {
         None => None,
         Some(name) => {
             let context = VenueContext::new(name, name).map_err(|error| Error::config("decode", error.to_string()))?;
-            let context = context.channel(args.channel.as_deref()).symbol(args.symbol).timeframe(args.timeframe);
+            let context = context
+                .channel(args.channel.as_deref())
+                .symbol(args.symbol)
+                .timeframe(args.timeframe);
             Some((Venue::named(name)?, context))
         }
     };
@@ -128,12 +136,19 @@ pub(crate) async fn decode(args: &Decode) -> Result<ExitCode> {
         decoder.file(file).await?;
     }
     let counts = decoder.counts();
-    output.0.flush().map_err(|error| Error::io("decode", "standard output", error))?;
+    output
+        .0
+        .flush()
+        .map_err(|error| Error::io("decode", "standard output", error))?;
     report::line(&format!(
         "messages={} events={} control={} rejected={}",
         counts.messages, counts.events, counts.control, counts.rejected
     ));
-    Ok(if counts.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if counts.rejected == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 pub(crate) fn list(args: &List) -> Result<ExitCode> {
@@ -142,7 +157,10 @@ pub(crate) fn list(args: &List) -> Result<ExitCode> {
             (true, _) => "on".to_owned(),
             (false, feature) => format!("off: enable the cargo feature {feature}"),
         };
-        plugins.iter().map(|plugin| [plugin.name.to_owned(), plugin.about.to_owned(), state(plugin)]).collect()
+        plugins
+            .iter()
+            .map(|plugin| [plugin.name.to_owned(), plugin.about.to_owned(), state(plugin)])
+            .collect()
     }
     let registry = registry();
     let kinds = [
@@ -150,7 +168,10 @@ pub(crate) fn list(args: &List) -> Result<ExitCode> {
         (Kind::Transforms, "transform", rows(&registry.transforms)),
         (Kind::Sinks, "sink", rows(&registry.sinks)),
     ];
-    for (_, name, rows) in kinds.into_iter().filter(|(kind, ..)| args.kind.is_none_or(|wanted| wanted == *kind)) {
+    for (_, name, rows) in kinds
+        .into_iter()
+        .filter(|(kind, ..)| args.kind.is_none_or(|wanted| wanted == *kind))
+    {
         report::table(&[name, "what it is", "in this build"], rows)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -177,10 +198,14 @@ fn show(args: &Show) -> Result<ExitCode> {
         if args.full {
             report::output(line)?;
         }
-        *counts.entry([letter.stage, letter.reason, letter.lane.to_string()]).or_default() += 1;
+        *counts
+            .entry([letter.stage, letter.reason, letter.lane.to_string()])
+            .or_default() += 1;
     }
     if !args.full {
-        let rows = counts.into_iter().map(|([stage, reason, lane], count)| [count.to_string(), stage, reason, lane]);
+        let rows = counts
+            .into_iter()
+            .map(|([stage, reason, lane], count)| [count.to_string(), stage, reason, lane]);
         report::table(&["letters", "stage", "reason", "lane"], rows.collect())?;
     }
     if damaged > 0 {

@@ -37,7 +37,10 @@ pub(crate) fn output(text: &str) -> Result<()> {
 
 pub(crate) fn table<const N: usize>(head: &[&str; N], rows: Vec<[String; N]>) -> Result<()> {
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header(head).add_rows(rows);
+    table
+        .load_style(comfy_table::presets::UTF8_FULL_CONDENSED)
+        .set_header(head)
+        .add_rows(rows);
     output(&table.to_string())
 }
 
@@ -47,7 +50,11 @@ pub(crate) struct Progress(Option<ProgressBar>);
 impl Progress {
     pub(crate) fn new(show: bool) -> Self {
         let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").ok();
-        Self(style.filter(|_| show).map(|style| ProgressBar::new_spinner().with_style(style)))
+        Self(
+            style
+                .filter(|_| show)
+                .map(|style| ProgressBar::new_spinner().with_style(style)),
+        )
     }
 
     pub(crate) fn show(&self, stats: &Stats, stopping: bool) {
@@ -55,11 +62,19 @@ impl Progress {
         let total = stats.total();
         let rows: u64 = stats.sinks.iter().map(|sink| sink.rows).sum();
         let rate = total.messages as f64 / stats.elapsed.as_secs_f64().max(0.001);
-        let done = stats.progress.and_then(|progress| Some((progress.done, progress.total?)));
-        let left = done.filter(|(done, total)| *done > 0 && total > done).map(|(done, total)| {
-            let seconds = stats.elapsed.as_secs_f64() * (total - done) as f64 / done as f64;
-            format!(", {:.0} %, about {:?} left", 100.0 * done as f64 / total as f64, Duration::from_secs(seconds as u64))
-        });
+        let done = stats
+            .progress
+            .and_then(|progress| Some((progress.done, progress.total?)));
+        let left = done
+            .filter(|(done, total)| *done > 0 && total > done)
+            .map(|(done, total)| {
+                let seconds = stats.elapsed.as_secs_f64() * (total - done) as f64 / done as f64;
+                format!(
+                    ", {:.0} %, about {:?} left",
+                    100.0 * done as f64 / total as f64,
+                    Duration::from_secs(seconds as u64)
+                )
+            });
         bar.set_message(format!(
             "{}{} messages, {rate:.0}/s, {} events, {rows} rows written, {} rejected{}",
             if stopping { "stopping: " } else { "" },
@@ -91,7 +106,10 @@ pub(crate) fn summary(stats: &Stats) {
         stats.commits,
     );
     if total.checksums_ok + total.checksums_failed > 0 {
-        eprintln!("book checksums: {} ok, {} failed", total.checksums_ok, total.checksums_failed);
+        eprintln!(
+            "book checksums: {} ok, {} failed",
+            total.checksums_ok, total.checksums_failed
+        );
     }
     for (kind, count) in &total.written {
         eprintln!("  {kind}: {count}");
@@ -99,8 +117,13 @@ pub(crate) fn summary(stats: &Stats) {
     for sink in &stats.sinks {
         let extra = match (sink.rejected, sink.skipped, sink.failures) {
             (0, 0, 0) => String::new(),
-            (rejected, skipped, failures) => format!(" ({rejected} refused, {skipped} already there, {failures} failed tries)"),
+            (rejected, skipped, failures) => {
+                format!(" ({rejected} refused, {skipped} already there, {failures} failed tries)")
+            }
         };
-        eprintln!("sink {}: {} rows in {} deliveries{extra}", sink.name, sink.rows, sink.deliveries);
+        eprintln!(
+            "sink {}: {} rows in {} deliveries{extra}",
+            sink.name, sink.rows, sink.deliveries
+        );
     }
 }

@@ -7,7 +7,11 @@ use std::process::{Command, Output};
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data");
 
 fn qicore(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_qicore")).args(args).current_dir(folder).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_qicore"))
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -21,24 +25,46 @@ fn decodes_a_recording_and_counts() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let summary = text(&output.stderr).lines().last().unwrap();
     let lines = text(&output.stdout).lines().count();
-    assert!(summary.starts_with("messages=270 ") && summary.ends_with(" rejected=0"), "{summary}");
-    assert!(summary.contains(&format!(" events={lines} ")), "{summary}, {lines} lines");
-    assert!(text(&output.stdout).lines().all(|line| serde_json::from_str::<qicore::Event>(line).is_ok()));
+    assert!(
+        summary.starts_with("messages=270 ") && summary.ends_with(" rejected=0"),
+        "{summary}"
+    );
+    assert!(
+        summary.contains(&format!(" events={lines} ")),
+        "{summary}, {lines} lines"
+    );
+    assert!(
+        text(&output.stdout)
+            .lines()
+            .all(|line| serde_json::from_str::<qicore::Event>(line).is_ok())
+    );
 }
 
 #[test]
 fn decodes_bare_payloads_and_tells_what_it_cannot() {
     let folder = tempfile::tempdir().unwrap();
     let trade = r#"[0,[["5541.20000","0.15850568","1534614057.321597","s","l",""]],"trade","XBT/USD"]"#;
-    fs::write(folder.path().join("payloads.jsonl"), format!("{trade}\n{{\"event\":\"heartbeat\"}}\nnonsense\n{trade}\n")).unwrap();
+    fs::write(
+        folder.path().join("payloads.jsonl"),
+        format!("{trade}\n{{\"event\":\"heartbeat\"}}\nnonsense\n{trade}\n"),
+    )
+    .unwrap();
     fs::write(folder.path().join("payloads.recv"), "1534614057.5\n1534614058\n").unwrap();
     let output = qicore(folder.path(), &["decode", "--source", "kraken", "payloads.jsonl"]);
     assert_eq!(output.status.code(), Some(1));
     let first = text(&output.stdout).lines().next().unwrap();
     let expected = r#"{"type":"trade","exchange":"kraken","symbol":"BTC/USD","timestamp":"2018-08-18T17:40:57.321597Z","received":"2018-08-18T17:40:57.5Z","source":"kraken","side":"sell","price":"5541.20000","size":"0.15850568"}"#;
     assert_eq!(first, expected);
-    assert!(text(&output.stderr).contains("payloads.jsonl:3: "), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).ends_with("messages=4 events=2 control=1 rejected=1\n"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("payloads.jsonl:3: "),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(
+        text(&output.stderr).ends_with("messages=4 events=2 control=1 rejected=1\n"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -49,7 +75,11 @@ fn a_bare_payload_needs_its_venue() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("--source"), "{}", text(&output.stderr));
     let output = qicore(folder.path(), &["decode", "--source", "gdax", "x.json"]);
-    assert!(text(&output.stderr).contains("binance, coinbase, kraken"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("binance, coinbase, kraken"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 const PIPELINE: &str = r#"
@@ -62,7 +92,7 @@ paths = ["RECORDING"]
 
 [[transform]]
 type = "filter"
-types = ["trade"]
+keep = { types = ["trade"] }
 
 [[sink]]
 type = "jsonl"
@@ -73,7 +103,11 @@ path = "out"
 fn checks_runs_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("p.toml");
-    fs::write(&file, PIPELINE.replace("RECORDING", &format!("{DATA}/COINBASE.jsonl.zst"))).unwrap();
+    fs::write(
+        &file,
+        PIPELINE.replace("RECORDING", &format!("{DATA}/COINBASE.jsonl.zst")),
+    )
+    .unwrap();
     let checked = qicore(folder.path(), &["check", "p.toml"]);
     assert!(checked.status.success(), "{}", text(&checked.stderr));
     assert!(!folder.path().join("out").exists(), "check has connected");
@@ -82,26 +116,53 @@ fn checks_runs_and_goes_on() {
 
     let first = qicore(folder.path(), &["run", "p.toml"]);
     assert!(first.status.success(), "{}", text(&first.stderr));
-    let rows = text(&first.stderr).lines().find(|line| line.starts_with("sink jsonl: ")).unwrap().to_owned();
+    let rows = text(&first.stderr)
+        .lines()
+        .find(|line| line.starts_with("sink jsonl: "))
+        .unwrap()
+        .to_owned();
     assert!(!rows.starts_with("sink jsonl: 0 rows"), "{rows}");
     let again = qicore(folder.path(), &["run", "p.toml"]);
-    assert!(text(&again.stderr).contains("sink jsonl: 0 rows"), "{}", text(&again.stderr));
+    assert!(
+        text(&again.stderr).contains("sink jsonl: 0 rows"),
+        "{}",
+        text(&again.stderr)
+    );
 }
 
 #[test]
 fn check_names_the_file_and_the_line() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("p.toml"), PIPELINE.replace("type = \"jsonl\"", "type = \"json\"")).unwrap();
+    fs::write(
+        folder.path().join("p.toml"),
+        PIPELINE.replace("type = \"jsonl\"", "type = \"json\""),
+    )
+    .unwrap();
     let output = qicore(folder.path(), &["check", "p.toml"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("p.toml:13: unknown sink \"json\"; known: "), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("p.toml:14: unknown sink \"json\"; known: "),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
 fn lists_plugins() {
     let folder = tempfile::tempdir().unwrap();
     let all = qicore(folder.path(), &["list"]);
-    for name in ["replay", "generator", "dead-letters", "validate", "dedupe", "candles", "filter", "jsonl", "csv", "parquet"] {
+    for name in [
+        "replay",
+        "generator",
+        "dead-letters",
+        "validate",
+        "dedupe",
+        "candles",
+        "filter",
+        "jsonl",
+        "csv",
+        "parquet",
+    ] {
         assert!(text(&all.stdout).contains(name), "{name} is not listed");
     }
     let sinks = qicore(folder.path(), &["list", "sinks"]);
@@ -124,21 +185,56 @@ fn dead_letters_are_shown_and_sent_again() {
         frame(trade, 3),
     ];
     fs::write(folder.path().join("session.jsonl"), recording.concat()).unwrap();
-    fs::write(folder.path().join("p.toml"), PIPELINE.replace("RECORDING", "session.jsonl")).unwrap();
+    fs::write(
+        folder.path().join("p.toml"),
+        PIPELINE.replace("RECORDING", "session.jsonl"),
+    )
+    .unwrap();
     let run = qicore(folder.path(), &["run", "p.toml"]);
-    assert!(run.status.success() && text(&run.stderr).contains("1 rejected"), "{}", text(&run.stderr));
+    assert!(
+        run.status.success() && text(&run.stderr).contains("1 rejected"),
+        "{}",
+        text(&run.stderr)
+    );
     let shown = qicore(folder.path(), &["dead-letter", "show", "letters.jsonl"]);
-    assert!(text(&shown.stdout).contains("decode") && text(&shown.stdout).contains("session"), "{}", text(&shown.stdout));
+    assert!(
+        text(&shown.stdout).contains("decode") && text(&shown.stdout).contains("session"),
+        "{}",
+        text(&shown.stdout)
+    );
 
     let letters = folder.path().join("letters.jsonl");
-    let again = qicore(folder.path(), &["dead-letter", "replay", "letters.jsonl", "--pipeline", "p.toml"]);
+    let again = qicore(
+        folder.path(),
+        &["dead-letter", "replay", "letters.jsonl", "--pipeline", "p.toml"],
+    );
     assert!(again.status.success(), "{}", text(&again.stderr));
-    assert_eq!(fs::read_to_string(folder.path().join("letters.jsonl.again")).unwrap().lines().count(), 1, "refused again");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("letters.jsonl.again"))
+            .unwrap()
+            .lines()
+            .count(),
+        1,
+        "refused again"
+    );
 
-    fs::write(&letters, fs::read_to_string(&letters).unwrap().replace("5541,20000", "5541.20000")).unwrap();
+    fs::write(
+        &letters,
+        fs::read_to_string(&letters)
+            .unwrap()
+            .replace("5541,20000", "5541.20000"),
+    )
+    .unwrap();
     fs::rename(&letters, folder.path().join("mended.jsonl")).unwrap();
-    let mended = qicore(folder.path(), &["dead-letter", "replay", "mended.jsonl", "--pipeline", "p.toml"]);
-    assert!(text(&mended.stderr).contains("sink jsonl: 1 rows"), "{}", text(&mended.stderr));
+    let mended = qicore(
+        folder.path(),
+        &["dead-letter", "replay", "mended.jsonl", "--pipeline", "p.toml"],
+    );
+    assert!(
+        text(&mended.stderr).contains("sink jsonl: 1 rows"),
+        "{}",
+        text(&mended.stderr)
+    );
 }
 
 #[test]
@@ -154,13 +250,25 @@ fn an_interrupted_run_commits_and_goes_on() {
         .spawn()
         .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(700));
-    let stopped = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let stopped = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(stopped.success());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let rows = |stderr: &[u8]| {
-        let line = text(stderr).lines().find(|line| line.starts_with("sink jsonl: ")).unwrap().to_owned();
-        line["sink jsonl: ".len()..].split(' ').next().unwrap().parse::<u64>().unwrap()
+        let line = text(stderr)
+            .lines()
+            .find(|line| line.starts_with("sink jsonl: "))
+            .unwrap()
+            .to_owned();
+        line["sink jsonl: ".len()..]
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
     };
     let first = rows(&output.stderr);
     assert!(first > 0 && first < 40_000, "{first} rows before the interrupt");

@@ -120,13 +120,16 @@ fn build<T>(what: &str, plugins: &[Plugin<T>], mut settings: Settings) -> Result
         return Err(settings.mistake(format!("the {what} has no type; known: {}", names())));
     };
     let Some(plugin) = plugins.iter().find(|plugin| plugin.name == name) else {
-        return Err(settings.mistake(format!("unknown {what} {name:?}; known: {}", names())));
+        return Err(settings.mistake_in("type", format!("unknown {what} {name:?}; known: {}", names())));
     };
     match plugin.build {
         Some(build) => build(&settings),
-        None => Err(settings.mistake(format!(
-            "the {what} {name:?} is not compiled in: enable the cargo feature {:?}",
-            plugin.feature
-        ))),
+        None => Err(settings.mistake_in(
+            "type",
+            format!(
+                "the {what} {name:?} is not compiled in: enable the cargo feature {:?}",
+                plugin.feature
+            ),
+        )),
     }
 }

@@ -209,6 +209,16 @@ impl Settings {
         self.mistake_at(self.table().0, message)
     }
 
+    /// A mistake in the value of a key that has been taken out.
+    pub fn mistake_in(&self, key: &str, message: impl Into<String>) -> Mistakes {
+        let whole = Self {
+            taken: Vec::new(),
+            ..self.clone()
+        };
+        let (start, table) = whole.table();
+        self.mistake_at(table.get(key).map_or(start, |value| value.span().start), message)
+    }
+
     fn mistake_at(&self, at: usize, message: impl Into<String>) -> Mistakes {
         Mistakes(vec![Mistake {
             line: line_of(&self.document, at),

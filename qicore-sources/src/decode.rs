@@ -46,7 +46,11 @@ pub struct FileDecoder<'a> {
 impl<'a> FileDecoder<'a> {
     /// Bare payloads are of this venue; without one, only recordings can be decoded.
     pub fn new(venue: Option<(&'static Venue, VenueContext)>, output: &'a mut dyn DecodeOutput) -> Self {
-        Self { venue, counts: DecodeCounts::default(), output }
+        Self {
+            venue,
+            counts: DecodeCounts::default(),
+            output,
+        }
     }
 
     /// The counts so far.
@@ -92,7 +96,9 @@ impl<'a> FileDecoder<'a> {
         let mut decoders: BTreeMap<Lane, Box<dyn Decoder>> = BTreeMap::new();
         let mut events = Vec::new();
         while let Some(batch) = source.next_batch(BatchLimit::default()).await? {
-            let Content::Frames(frames) = batch.content else { continue };
+            let Content::Frames(frames) = batch.content else {
+                continue;
+            };
             for frame in frames {
                 if !decoders.contains_key(&batch.lane) {
                     decoders.insert(batch.lane.clone(), source.decoder(&batch.lane)?);
@@ -116,7 +122,8 @@ impl<'a> FileDecoder<'a> {
             }
             Err(error) => {
                 self.counts.rejected += 1;
-                self.output.rejected(&format!("{}:{}", path.display(), frame.offset), &error)
+                self.output
+                    .rejected(&format!("{}:{}", path.display(), frame.offset), &error)
             }
         }
     }
@@ -124,6 +131,10 @@ impl<'a> FileDecoder<'a> {
 
 /// Receive times that lie beside a file of payloads, as unix seconds, a line for each (`NAME.recv` for `NAME.jsonl`).
 fn receive_times(path: &Path) -> Vec<Option<Timestamp>> {
-    let Ok(text) = std::fs::read_to_string(path.with_extension("recv")) else { return Vec::new() };
-    text.lines().map(|line| Timestamp::from_decimal_secs(line.trim()).ok()).collect()
+    let Ok(text) = std::fs::read_to_string(path.with_extension("recv")) else {
+        return Vec::new();
+    };
+    text.lines()
+        .map(|line| Timestamp::from_decimal_secs(line.trim()).ok())
+        .collect()
 }

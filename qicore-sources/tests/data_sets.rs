@@ -23,16 +23,28 @@ const MINUTE: i64 = 60_000_000_000;
 const START: i64 = 1_786_319_700_000_000_000;
 
 fn trade(exchange: &str, at: i64, id: u64) -> Event {
-    let line = format!(r#"{{"type":"trade","exchange":"{exchange}","symbol":"A/B","timestamp":"2026-01-01T00:00:00Z","source":"x","price":"1","size":"1"}}"#);
+    let line = format!(
+        r#"{{"type":"trade","exchange":"{exchange}","symbol":"A/B","timestamp":"2026-01-01T00:00:00Z","source":"x","price":"1","size":"1"}}"#
+    );
     let mut event: Event = serde_json::from_str(&line).unwrap();
     event.timestamp = Timestamp::from_nanos(at);
-    event.data = Data::Trade(Trade { id: Some(id.into()), side: None, price: Decimal::new(15, 1), size: Decimal::ONE });
+    event.data = Data::Trade(Trade {
+        id: Some(id.into()),
+        side: None,
+        price: Decimal::new(15, 1),
+        size: Decimal::ONE,
+    });
     event
 }
 
 fn candle(at: i64, timeframe: Timeframe) -> Event {
-    let mut event = one_of_each().into_iter().find(|event| matches!(event.data, Data::Candle(_))).unwrap();
-    let Data::Candle(candle) = &mut event.data else { panic!() };
+    let mut event = one_of_each()
+        .into_iter()
+        .find(|event| matches!(event.data, Data::Candle(_)))
+        .unwrap();
+    let Data::Candle(candle) = &mut event.data else {
+        panic!()
+    };
     (candle.timeframe, candle.closed) = (timeframe, true);
     event.exchange = trade("x", 0, 0).exchange;
     event.timestamp = Timestamp::from_nanos(at);
@@ -53,12 +65,18 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 }
 
 fn json<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<String> {
-    events.into_iter().map(|event| serde_json::to_string(event).unwrap()).collect()
+    events
+        .into_iter()
+        .map(|event| serde_json::to_string(event).unwrap())
+        .collect()
 }
 
 async fn replayed(config: ReplayConfig) -> Vec<(String, Vec<Event>)> {
     let batches = drain(&mut Replay::with_config(config)).await;
-    assert!(batches.iter().all(|batch| !batch.lane.as_str().ends_with("damaged")), "{batches:?}");
+    assert!(
+        batches.iter().all(|batch| !batch.lane.as_str().ends_with("damaged")),
+        "{batches:?}"
+    );
     let strip = |(lane, events): (Lane, Vec<(u64, Event)>)| {
         assert!(events.iter().zip(1..).all(|((offset, _), count)| *offset == count));
         (lane.to_string(), events.into_iter().map(|(_, event)| event).collect())
@@ -71,7 +89,11 @@ fn session() -> Vec<Event> {
     let mut all = Vec::new();
     for step in 0..600 {
         let late = if step % 7 == 0 { 3_000_000_000 } else { 0 };
-        all.push(trade(["x", "y"][step as usize % 2], START + step * 1_000_000_000 - late, step as u64));
+        all.push(trade(
+            ["x", "y"][step as usize % 2],
+            START + step * 1_000_000_000 - late,
+            step as u64,
+        ));
     }
     for minute in 0..10 {
         all.push(candle(START + minute * MINUTE, Timeframe::M1));
@@ -104,7 +126,9 @@ async fn every_format_gives_back_what_was_written() {
 #[tokio::test]
 async fn events_come_when_they_can_be_known() {
     let folder = tempfile::tempdir().unwrap();
-    let (one, two): (Vec<_>, Vec<_>) = session().into_iter().partition(|event| event.timestamp.nanos() % 3 == 0);
+    let (one, two): (Vec<_>, Vec<_>) = session()
+        .into_iter()
+        .partition(|event| event.timestamp.nanos() % 3 == 0);
     partitioned(folder.path(), "lane-one", "jsonl", jsonl, 50, &one);
     partitioned(folder.path(), "lane-two", "jsonl", jsonl, 70, &two);
     let all = replayed(ReplayConfig::new([folder.path()])).await;
@@ -114,7 +138,10 @@ async fn events_come_when_they_can_be_known() {
         for pair in events.windows(2) {
             assert!(known(&pair[0]) <= known(&pair[1]), "{pair:?}");
             let candle_last = known(&pair[0]) == known(&pair[1]) && matches!(pair[1].data, Data::Candle(_));
-            assert!(!candle_last || matches!(pair[0].data, Data::Candle(_)), "a candle closes before the next trade");
+            assert!(
+                !candle_last || matches!(pair[0].data, Data::Candle(_)),
+                "a candle closes before the next trade"
+            );
         }
     }
 }
@@ -128,7 +155,11 @@ async fn bounds() {
     config.to = Some(Timestamp::from_nanos(START + 7 * MINUTE));
     let within = |event: &&Event| (config.from..config.to).contains(&Some(event.timestamp));
     let expected = json(session().iter().filter(within));
-    let read: Vec<_> = replayed(config.clone()).await.into_iter().flat_map(|(_, events)| events).collect();
+    let read: Vec<_> = replayed(config.clone())
+        .await
+        .into_iter()
+        .flat_map(|(_, events)| events)
+        .collect();
     assert_eq!(sorted(json(&read)), sorted(expected));
 }
 
@@ -140,9 +171,17 @@ async fn resumes_by_count() {
     let batches = drain(&mut Replay::new([&root])).await;
     let lane = Lane::new("s/x");
     let all = events(&batches)[&lane].clone();
-    let position = batches.iter().find(|batch| batch.lane == lane).unwrap().position.clone();
+    let position = batches
+        .iter()
+        .find(|batch| batch.lane == lane)
+        .unwrap()
+        .position
+        .clone();
     for offset in [0, 1, 99, 100, 101, all.len() as u64 - 1, all.len() as u64] {
-        let position = Position { offset, ..position.clone() };
+        let position = Position {
+            offset,
+            ..position.clone()
+        };
         let resume = Arc::new(Stored::at(&lane, position));
         let batches = drain_from(&mut Replay::new([&root]), resume).await.unwrap();
         let rest = events(&batches).remove(&lane).unwrap_or_default();
@@ -150,7 +189,9 @@ async fn resumes_by_count() {
     }
     let more = root.join("type=trade/exchange=x/date=2026-08-09/lane-0000000009.jsonl");
     fs::write(more, jsonl(&[trade("x", START, 1)])).unwrap();
-    let error = drain_from(&mut Replay::new([&root]), Arc::new(Stored::at(&lane, position))).await.unwrap_err();
+    let error = drain_from(&mut Replay::new([&root]), Arc::new(Stored::at(&lane, position)))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Checkpoint);
 }
 
@@ -172,12 +213,18 @@ async fn damaged_rows_and_files_cost_nothing_else() {
         let read = &events(&batches)[&Lane::new("s/x")];
         let twice = read.len() - good.len();
         assert!(good.iter().all(|event| read.iter().any(|(_, read)| read == event)));
-        assert!(twice == if extension == "parquet" { 0 } else { 2 }, "{extension}: {twice}");
+        assert!(
+            twice == if extension == "parquet" { 0 } else { 2 },
+            "{extension}: {twice}"
+        );
         let damaged = Lane::new("s/x/damaged");
         let rejected = frames(&batches)[&damaged].clone();
         let (none, told) = decode(&replay, &damaged, &rejected);
         assert!(none.is_empty() && told.len() == rejected.len());
-        assert!(told.len() >= 2 && told.iter().all(|why| why.contains("other-")), "{extension}: {told:?}");
+        assert!(
+            told.len() >= 2 && told.iter().all(|why| why.contains("other-")),
+            "{extension}: {told:?}"
+        );
     }
 }
 
@@ -185,7 +232,10 @@ async fn damaged_rows_and_files_cost_nothing_else() {
 async fn single_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let trades: Vec<_> = session().into_iter().filter(|event| matches!(event.data, Data::Trade(_))).collect();
+    let trades: Vec<_> = session()
+        .into_iter()
+        .filter(|event| matches!(event.data, Data::Trade(_)))
+        .collect();
     fs::write(path("a.jsonl"), jsonl(&session())).unwrap();
     fs::write(path("b.jsonl.zst"), zstd::encode_all(&*jsonl(&session()), 3).unwrap()).unwrap();
     fs::write(path("c.csv"), csv(&trades)).unwrap();
@@ -197,8 +247,14 @@ async fn single_files() {
         assert_eq!(names, [format!("{stem}/x"), format!("{stem}/y")]);
         assert_eq!(lanes.iter().map(|(_, events)| events.len()).sum::<usize>(), count);
     }
-    let error = Replay::new([path("d.txt")]).open(Arc::new(FromStart)).await.unwrap_err();
-    assert!(error.to_string().contains("no recording and no stored events"), "{error}");
+    let error = Replay::new([path("d.txt")])
+        .open(Arc::new(FromStart))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("no recording and no stored events"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -206,7 +262,10 @@ async fn one_format_of_several() {
     let folder = tempfile::tempdir().unwrap();
     partitioned(folder.path(), "lane", "jsonl", jsonl, 1000, &session());
     partitioned(folder.path(), "lane", "csv", csv, 1000, &session());
-    let error = Replay::new([folder.path()]).open(Arc::new(FromStart)).await.unwrap_err();
+    let error = Replay::new([folder.path()])
+        .open(Arc::new(FromStart))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("set format"), "{error}");
     let mut config = ReplayConfig::new([folder.path()]);
@@ -224,7 +283,9 @@ async fn recorded_pace() {
     let began = tokio::time::Instant::now();
     let mut first = None;
     while let Some(batch) = replay.next_batch(LIMIT).await.unwrap() {
-        let Content::Events(events, _) = &batch.content else { continue };
+        let Content::Events(events, _) = &batch.content else {
+            continue;
+        };
         for event in events {
             let due = known(event).since(*first.get_or_insert(known(event))).div_f64(60.0);
             let late = began.elapsed().checked_sub(due).expect("never early");
@@ -246,22 +307,47 @@ async fn parquet_of_other_writers() {
     let path = folder.path().join("t.parquet");
     let events = vec![trade("x", START, 7)];
     fs::write(&path, lanes::tables::parquet(&events)).unwrap();
-    let batch = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&path).unwrap()).unwrap().build().unwrap();
+    let batch = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&path).unwrap())
+        .unwrap()
+        .build()
+        .unwrap();
     let batch = batch.map(Result::unwrap).next().unwrap();
     // As polars and others write it, in another order of columns.
-    let columns: Vec<_> = batch.schema().fields().iter().zip(batch.columns()).rev().map(|(field, column)| {
-        let to = match column.data_type() {
-            DataType::Utf8 => DataType::LargeUtf8,
-            DataType::Timestamp(..) => DataType::Timestamp(TimeUnit::Microsecond, None),
-            DataType::Decimal128(..) => DataType::Decimal128(20, 8),
-            other => other.clone(),
-        };
-        (field.name().clone(), cast(column, &to).unwrap(), true)
-    }).collect();
+    let columns: Vec<_> = batch
+        .schema()
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .rev()
+        .map(|(field, column)| {
+            let to = match column.data_type() {
+                DataType::Utf8 => DataType::LargeUtf8,
+                DataType::Timestamp(..) => DataType::Timestamp(TimeUnit::Microsecond, None),
+                DataType::Decimal128(..) => DataType::Decimal128(20, 8),
+                other => other.clone(),
+            };
+            (field.name().clone(), cast(column, &to).unwrap(), true)
+        })
+        .collect();
     let batch = arrow::array::RecordBatch::try_from_iter_with_nullable(columns).unwrap();
     let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     let read = replayed(ReplayConfig::new([&path])).await;
     assert_eq!(json(&read[0].1), json(&events));
+}
+
+#[cfg(not(feature = "parquet"))]
+#[tokio::test]
+async fn parquet_is_a_feature() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("t.parquet"), "PAR1").unwrap();
+    let error = Replay::new([folder.path()])
+        .open(Arc::new(FromStart))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("enable the cargo feature \"parquet\""),
+        "{error}"
+    );
 }

@@ -34,11 +34,21 @@ fn of_frame(source: &str, lane: &Lane, frame: &Frame) -> DeadLetter {
 }
 
 fn of_event(id: u64, stage: &str, event: &Event) -> DeadLetter {
-    letter(id, "kraken", stage, &Lane::new("l"), Payload::Event { event: Box::new(event.clone()) })
+    letter(
+        id,
+        "kraken",
+        stage,
+        &Lane::new("l"),
+        Payload::Event {
+            event: Box::new(event.clone()),
+        },
+    )
 }
 
 fn write(path: &Path, letters: &[DeadLetter]) -> PathBuf {
-    let lines = letters.iter().map(|letter| serde_json::to_string(letter).unwrap() + "\n");
+    let lines = letters
+        .iter()
+        .map(|letter| serde_json::to_string(letter).unwrap() + "\n");
     fs::write(path, lines.collect::<String>()).unwrap();
     path.to_owned()
 }
@@ -57,7 +67,7 @@ async fn recorded() -> (Lane, Vec<Frame>, Vec<Event>) {
 async fn frames_are_decoded_again() {
     let folder = tempfile::tempdir().unwrap();
     let (lane, recorded, expected) = recorded().await;
-    assert!(expected.len() > 10);
+    assert!(expected.len() >= 9);
     // The venue is told by the source, by the lane of a recording, or by the configuration.
     for (source, lane, venue) in [
         ("kraken", Lane::new("wss://ws.kraken.com"), None),
@@ -89,27 +99,47 @@ async fn events_by_stage_and_each_letter_once() {
         of_event(2, "sink:timescale", &all[1]),
         of_event(1, "validate", &all[0]),
         of_event(3, "validate", &all[2]),
+        // The ids of live connections may repeat; this is another row.
+        of_event(1, "validate", &all[4]),
     ];
     let path = write(&folder.path().join("letters.jsonl"), &letters);
     let lanes = events(&drain(&mut DeadLetters::new(&path)).await);
-    assert_eq!(lanes[&Lane::new("dead-letters/validate")], [(1, all[0].clone()), (4, all[2].clone())]);
+    assert_eq!(
+        lanes[&Lane::new("dead-letters/validate")],
+        [(1, all[0].clone()), (4, all[2].clone()), (5, all[4].clone())]
+    );
     assert_eq!(lanes[&Lane::new("dead-letters/sink:timescale")], [(2, all[1].clone())]);
     let only = events(&drain(&mut DeadLetters::new(&path).stage("sink:timescale")).await);
-    assert_eq!(only.keys().map(Lane::as_str).collect::<Vec<_>>(), ["dead-letters/sink:timescale"]);
+    assert_eq!(
+        only.keys().map(Lane::as_str).collect::<Vec<_>>(),
+        ["dead-letters/sink:timescale"]
+    );
     assert!(drain(&mut DeadLetters::new(&path).reason("rejected")).await.is_empty());
-    assert_eq!(events(&drain(&mut DeadLetters::new(&path).reason("decode")).await).len(), 2);
+    assert_eq!(
+        events(&drain(&mut DeadLetters::new(&path).reason("decode")).await).len(),
+        2
+    );
     // A letter that is there again in the next file is the same letter.
-    write(&folder.path().join("more.jsonl"), &[of_event(3, "validate", &all[2]), of_event(9, "validate", &all[3])]);
+    write(
+        &folder.path().join("more.jsonl"),
+        &[of_event(3, "validate", &all[2]), of_event(9, "validate", &all[3])],
+    );
     let lanes = events(&drain(&mut DeadLetters::new(folder.path())).await);
-    let offsets: Vec<_> = lanes[&Lane::new("dead-letters/validate")].iter().map(|(offset, _)| *offset).collect();
-    assert_eq!(offsets, [1, 4, 6]);
+    let offsets: Vec<_> = lanes[&Lane::new("dead-letters/validate")]
+        .iter()
+        .map(|(offset, _)| *offset)
+        .collect();
+    assert_eq!(offsets, [1, 4, 5, 7]);
 }
 
 #[tokio::test]
 async fn what_cannot_be_tried_again_is_rejected_again() {
     let folder = tempfile::tempdir().unwrap();
     let (lane, recorded, all) = recorded().await;
-    let path = write(&folder.path().join("letters.jsonl"), &[of_event(1, "validate", &all[0])]);
+    let path = write(
+        &folder.path().join("letters.jsonl"),
+        &[of_event(1, "validate", &all[0])],
+    );
     let damaged_before = Frame::new(7, "half a rec").channel("the record is cut at line 7");
     let mut text = fs::read_to_string(&path).unwrap();
     for letter in [
@@ -125,11 +155,18 @@ async fn what_cannot_be_tried_again_is_rejected_again() {
     let mut source = DeadLetters::new(&path);
     let batches = drain(&mut source).await;
     assert_eq!(events(&batches)[&Lane::new("dead-letters/validate")].len(), 1);
-    let rejected = |lane: &str| decode(&source, &Lane::new(lane), &frames(&batches)[&Lane::new(lane)]).1.join("\n");
+    let rejected = |lane: &str| {
+        decode(&source, &Lane::new(lane), &frames(&batches)[&Lane::new(lane)])
+            .1
+            .join("\n")
+    };
     assert!(rejected("dead-letters/decode/l").contains("set venue"));
     assert!(rejected("dead-letters/decode/KRAKEN/damaged").contains("cut at line 7"));
     let damaged = rejected("dead-letters/damaged");
-    assert!(damaged.contains("hexadecimal") && damaged.contains("line 5 is no dead letter"), "{damaged}");
+    assert!(
+        damaged.contains("hexadecimal") && damaged.contains("line 5 is no dead letter"),
+        "{damaged}"
+    );
     assert!(damaged.contains("line 6 is no dead letter: EOF"), "{damaged}");
 }
 
@@ -144,11 +181,20 @@ async fn resumes_where_it_was_while_the_file_grows() {
     first.open(Arc::new(FromStart)).await.unwrap();
     write(&path, &letters);
     let batch = first.next_batch(lanes::LIMIT).await.unwrap().unwrap();
-    assert_eq!((batch.content.len(), batch.position.offset), (5, 5), "only what was there at the start");
+    assert_eq!(
+        (batch.content.len(), batch.position.offset),
+        (5, 5),
+        "only what was there at the start"
+    );
     let resume = Arc::new(Stored::at(&lane, batch.position.clone()));
     let rest = events(&drain_from(&mut DeadLetters::new(&path), resume.clone()).await.unwrap());
-    assert_eq!(rest[&lane].iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [6, 7, 8]);
-    let error = drain_from(&mut DeadLetters::new(&path).stage("validate"), resume).await.unwrap_err();
+    assert_eq!(
+        rest[&lane].iter().map(|(offset, _)| *offset).collect::<Vec<_>>(),
+        [6, 7, 8]
+    );
+    let error = drain_from(&mut DeadLetters::new(&path).stage("validate"), resume)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Checkpoint);
 }
 
@@ -157,13 +203,22 @@ async fn mistakes_are_told() {
     let plugin = SOURCES.iter().find(|plugin| plugin.name == "dead-letters").unwrap();
     let build = |text: &str| (plugin.build.unwrap())(&Settings::parse(text).unwrap());
     assert!(build("path = \"x\"\nstage = \"decode\"").is_ok());
-    for (text, told) in [("", "path is missing"), ("path = \"x\"\nvenue = \"y\"", "known: binance, coinbase, kraken")] {
+    for (text, told) in [
+        ("", "path is missing"),
+        ("path = \"x\"\nvenue = \"y\"", "known: binance, coinbase, kraken"),
+    ] {
         let error = build(text).err().unwrap().to_string();
         assert!(error.contains(told), "{error}");
     }
     let folder = tempfile::tempdir().unwrap();
-    let empty = DeadLetters::new(folder.path()).open(Arc::new(FromStart)).await.unwrap_err();
+    let empty = DeadLetters::new(folder.path())
+        .open(Arc::new(FromStart))
+        .await
+        .unwrap_err();
     assert!(empty.to_string().contains("holds no .jsonl"), "{empty}");
-    let missing = DeadLetters::new(folder.path().join("x")).open(Arc::new(FromStart)).await.unwrap_err();
+    let missing = DeadLetters::new(folder.path().join("x"))
+        .open(Arc::new(FromStart))
+        .await
+        .unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::Io);
 }

@@ -16,7 +16,13 @@ use qicore_sources::SOURCES;
 use qicore_sources::generator::{Generator, GeneratorConfig};
 
 fn market() -> Generator {
-    Generator::new(42).symbols(7).events(10_001).lanes(3).quotes(0.2).duplicates(0.05).late(0.02)
+    Generator::new(42)
+        .symbols(7)
+        .events(10_001)
+        .lanes(3)
+        .quotes(0.2)
+        .duplicates(0.05)
+        .late(0.02)
 }
 
 fn truth(generator: &Generator, lane: u32) -> Vec<Event> {
@@ -45,7 +51,10 @@ fn a_seed_is_a_market() {
     assert_eq!(truth(&market(), 1), truth(&market(), 1));
     assert_ne!(truth(&Generator::new(1), 0)[..10], truth(&Generator::new(2), 0)[..10]);
     let more = Generator::new(1).events(2_000_000);
-    assert_eq!(truth(&Generator::new(1).events(500), 0), more.lane_events(0).unwrap().take(500).collect::<Vec<_>>());
+    assert_eq!(
+        truth(&Generator::new(1).events(500), 0),
+        more.lane_events(0).unwrap().take(500).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -133,8 +142,13 @@ fn prices_move_little_from_trade_to_trade_and_far_over_time() {
             other => panic!("{other:?}"),
         })
         .collect();
-    let steps = prices.windows(2).map(|pair| (pair[1] / pair[0] - 1.0).abs()).fold(0.0, f64::max);
-    let (low, high) = prices.iter().fold((f64::MAX, 0.0f64), |(low, high), price| (low.min(*price), high.max(*price)));
+    let steps = prices
+        .windows(2)
+        .map(|pair| (pair[1] / pair[0] - 1.0).abs())
+        .fold(0.0, f64::max);
+    let (low, high) = prices.iter().fold((f64::MAX, 0.0f64), |(low, high), price| {
+        (low.min(*price), high.max(*price))
+    });
     assert!(steps < 0.01, "{steps}");
     assert!(high / low > 1.05 && high / low < 1.6, "{low} to {high}");
 }
@@ -147,8 +161,14 @@ fn duplicates_and_late_trades() {
     let mut latest = Timestamp::UNKNOWN;
     for event in &events {
         let Data::Trade(trade) = &event.data else { panic!() };
-        if let Some((timestamp, data)) = seen.insert((event.symbol, trade.id.clone()), (event.timestamp, event.data.clone())) {
-            assert_eq!((timestamp, data), (event.timestamp, event.data.clone()), "a duplicate is the same");
+        if let Some((timestamp, data)) =
+            seen.insert((event.symbol, trade.id.clone()), (event.timestamp, event.data.clone()))
+        {
+            assert_eq!(
+                (timestamp, data),
+                (event.timestamp, event.data.clone()),
+                "a duplicate is the same"
+            );
             duplicates += 1;
         } else if event.timestamp.saturating_add(Duration::from_secs(4)) < latest {
             late += 1;
@@ -157,7 +177,11 @@ fn duplicates_and_late_trades() {
     }
     assert!((990..=1000).contains(&duplicates), "{duplicates}");
     assert!((440..=450).contains(&late), "{late}");
-    assert!(events.windows(2).all(|pair| pair[0].received <= pair[1].received.map(|at| at.saturating_add(Duration::from_millis(1)))));
+    assert!(
+        events
+            .windows(2)
+            .all(|pair| pair[0].received <= pair[1].received.map(|at| at.saturating_add(Duration::from_millis(1))))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,63 +6,14 @@ mod lanes;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanes::recordings::{Expected, assert_frames, expected, lines, write};
 use lanes::{LIMIT, RECORDINGS, Stored, decode, drain, drain_from, example, frames};
 use qicore_data::{BatchLimit, Content, ErrorKind, Frame, FromStart, Lane, LaneEnd, Position, Settings, Source};
 use qicore_sources::SOURCES;
-use qicore_sources::replay::{Pace, Replay, ReplayConfig};
-use serde_json::Value;
-
-/// The lines of a recording.
-fn lines(name: &str) -> Vec<String> {
-    let bytes = zstd::decode_all(fs::File::open(example(name)).unwrap()).unwrap();
-    String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
-}
-
-/// Line number, payload, URL and the digits of the time of each frame of a lane, read by other means.
-type Expected = BTreeMap<String, Vec<(u64, String, Option<String>, String)>>;
-
-fn expected(name: &str, lines: &[String]) -> Expected {
-    let mut lanes = Expected::new();
-    for (at, line) in lines.iter().enumerate() {
-        let Ok(record) = serde_json::from_str::<Value>(line) else { continue };
-        if matches!(record["t"].as_str(), Some("recv" | "http")) {
-            let text = |key: &str| record[key].as_str().map(str::to_owned);
-            let lane = format!("{name}/{}", text("conn").unwrap());
-            let time = line.split("\"ts\":").nth(1).unwrap().split(',').next().unwrap().to_owned();
-            lanes.entry(lane).or_default().push((at as u64 + 1, text("data").unwrap(), text("url"), time));
-        }
-    }
-    lanes
-}
-
-fn assert_frames(lanes: &BTreeMap<Lane, Vec<Frame>>, expected: &Expected) {
-    let names: Vec<_> = lanes.keys().map(Lane::as_str).collect();
-    assert_eq!(names, expected.keys().collect::<Vec<_>>());
-    for (frames, expected) in lanes.values().zip(expected.values()) {
-        assert_eq!(frames.len(), expected.len());
-        for (frame, (offset, payload, url, time)) in frames.iter().zip(expected) {
-            assert_eq!((frame.offset, &*frame.payload), (*offset, payload.as_bytes()));
-            assert_eq!(frame.channel.as_deref(), url.as_deref());
-            let (secs, fraction) = time.split_once('.').unwrap_or((time, ""));
-            let nanos = format!("{secs}{fraction:0<9}");
-            assert_eq!(frame.received.unwrap().nanos().to_string(), nanos);
-        }
-    }
-}
-
-fn write(path: &Path, lines: &[impl AsRef<[u8]>]) -> PathBuf {
-    let mut file = fs::File::create(path).unwrap();
-    for line in lines {
-        file.write_all(line.as_ref()).unwrap();
-        file.write_all(b"\n").unwrap();
-    }
-    path.to_owned()
-}
+use qicore_sources::replay::{Pace, Replay};
 
 #[tokio::test]
 async fn every_frame_comes_once_and_in_order() {
@@ -97,7 +48,10 @@ async fn files_take_turns() {
     for name in ["a", "b", "c"] {
         let header = r#"{"t":"header","format":2,"exchange":"KRAKEN"}"#.to_owned();
         let record = |at| format!(r#"{{"t":"recv","conn":"1","ts":{at}.5,"data":"{name}{at}"}}"#);
-        write(&folder.path().join(format!("{name}.jsonl")), &[vec![header], (0..50_000).map(record).collect()].concat());
+        write(
+            &folder.path().join(format!("{name}.jsonl")),
+            &[vec![header], (0..50_000).map(record).collect()].concat(),
+        );
     }
     let mut replay = Replay::new([folder.path()]);
     replay.open(Arc::new(FromStart)).await.unwrap();
@@ -113,7 +67,11 @@ async fn files_take_turns() {
     for _ in 0..9 {
         turns.push(replay.next_batch(LIMIT).await.unwrap().unwrap().lane);
     }
-    assert!(turns.windows(3).all(|three| three[0] != three[1] && three[1] != three[2] && three[0] != three[2]));
+    assert!(
+        turns
+            .windows(3)
+            .all(|three| three[0] != three[1] && three[1] != three[2] && three[0] != three[2])
+    );
 }
 
 #[tokio::test]
@@ -126,7 +84,11 @@ async fn venues_decode_what_they_sent() {
         for (lane, frames) in frames(&batches).iter().rev() {
             let (events, rejected) = decode(&replay, lane, frames);
             assert_eq!(rejected, Vec::<String>::new(), "{lane}");
-            assert!(events.iter().all(|event| event.exchange.as_str() == name.to_lowercase()));
+            assert!(
+                events
+                    .iter()
+                    .all(|event| event.exchange.as_str() == name.to_lowercase())
+            );
             total += events.len();
         }
         assert!(total > 250, "{name}: {total} events");
@@ -138,11 +100,28 @@ async fn resumes_anywhere() {
     let lines = lines("KRAKEN");
     let whole = frames(&drain(&mut Replay::recording(example("KRAKEN"))).await);
     let lane = Lane::new("KRAKEN/KRAKEN.ws.50");
-    let detail = drain(&mut Replay::recording(example("KRAKEN"))).await[0].position.detail.clone().unwrap();
-    for offset in [0, 1, 115, 116, 117, 1000, 1001, lines.len() as u64 - 1, lines.len() as u64, u64::MAX] {
+    let detail = drain(&mut Replay::recording(example("KRAKEN"))).await[0]
+        .position
+        .detail
+        .clone()
+        .unwrap();
+    for offset in [
+        0,
+        1,
+        115,
+        116,
+        117,
+        1000,
+        1001,
+        lines.len() as u64 - 1,
+        lines.len() as u64,
+        u64::MAX,
+    ] {
         let position = Position::at(offset).with_detail(Arc::clone(&detail));
         let resume = Arc::new(Stored::at(&lane, position));
-        let batches = drain_from(&mut Replay::recording(example("KRAKEN")), resume).await.unwrap();
+        let batches = drain_from(&mut Replay::recording(example("KRAKEN")), resume)
+            .await
+            .unwrap();
         let mut expected = whole.clone();
         expected.get_mut(&lane).unwrap().retain(|frame| frame.offset > offset);
         assert_eq!(batches.iter().filter(|batch| batch.end.is_some()).count(), whole.len());
@@ -151,16 +130,26 @@ async fn resumes_anywhere() {
     }
     let position = Position::at(200).with_detail(detail);
     let finished = Stored::at(&lane, position).finished();
-    let batches = drain_from(&mut Replay::recording(example("KRAKEN")), Arc::new(finished)).await.unwrap();
-    assert!(batches.iter().all(|batch| batch.lane != lane), "a finished lane is neither read nor ended again");
+    let batches = drain_from(&mut Replay::recording(example("KRAKEN")), Arc::new(finished))
+        .await
+        .unwrap();
+    assert!(
+        batches.iter().all(|batch| batch.lane != lane),
+        "a finished lane is neither read nor ended again"
+    );
 }
 
 /// Frames by lane, where a lane may have none after its checkpoint.
 fn frames_lenient(batches: &[qicore_data::Batch]) -> BTreeMap<Lane, Vec<Frame>> {
     let mut lanes: BTreeMap<Lane, Vec<Frame>> = BTreeMap::new();
     for batch in batches {
-        let Content::Frames(frames) = &batch.content else { panic!() };
-        lanes.entry(batch.lane.clone()).or_default().extend(frames.iter().cloned());
+        let Content::Frames(frames) = &batch.content else {
+            panic!()
+        };
+        lanes
+            .entry(batch.lane.clone())
+            .or_default()
+            .extend(frames.iter().cloned());
     }
     lanes
 }
@@ -174,102 +163,11 @@ async fn a_checkpoint_of_another_recording_is_refused() {
     let other = write(&folder.path().join("KRAKEN.jsonl"), &other);
     let position = drain(&mut Replay::recording(other)).await[0].position.clone();
     let resume = Arc::new(Stored::at(&lane, position));
-    let error = drain_from(&mut Replay::recording(example("KRAKEN")), resume).await.unwrap_err();
+    let error = drain_from(&mut Replay::recording(example("KRAKEN")), resume)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Checkpoint);
     assert!(error.to_string().contains("made with other data"), "{error}");
-}
-
-#[tokio::test]
-async fn a_cut_recording_gives_all_that_is_whole() {
-    let folder = tempfile::tempdir().unwrap();
-    let lines = &lines("KRAKEN")[..300];
-    let bytes = lines.iter().flat_map(|line| line.bytes().chain(*b"\n")).collect::<Vec<u8>>();
-    let header = lines[0].len();
-    let cuts = (0..40).map(|step| header + 1 + step * (bytes.len() - header - 1) / 39).chain(bytes.len() - 30..bytes.len());
-    for cut in cuts {
-        let path = folder.path().join("KRAKEN.jsonl");
-        fs::write(&path, &bytes[..cut]).unwrap();
-        let ended = bytes[..cut].iter().filter(|byte| **byte == b'\n').count();
-        let rest = &bytes[..cut][lines[..ended].iter().map(|line| line.len() + 1).sum()..];
-        // A last line is whole if only its end is missing.
-        let whole = ended + usize::from(lines.get(ended).is_some_and(|line| line.as_bytes() == rest));
-        let mut replay = Replay::recording(&path);
-        let mut lanes = frames(&drain(&mut replay).await);
-        let damaged = Lane::new("KRAKEN/damaged");
-        let cut_line = lanes.remove(&damaged);
-        assert_frames(&lanes, &expected("KRAKEN", &lines[..whole]));
-        assert_eq!(cut_line.is_some(), whole == ended && !rest.is_empty(), "cut at {cut}");
-        if let Some(frames) = cut_line {
-            assert_eq!(frames.len(), 1);
-            assert_eq!(*frames[0].payload, rest[..rest.len().min(4096)]);
-            let (events, rejected) = decode(&replay, &damaged, &frames);
-            assert!(events.is_empty());
-            assert!(rejected[0].contains(&format!("cut at line {}", ended + 1)), "{}", rejected[0]);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_cut_compressed_recording_gives_all_that_is_whole() {
-    let folder = tempfile::tempdir().unwrap();
-    let whole = frames(&drain(&mut Replay::recording(example("KRAKEN"))).await);
-    let bytes = fs::read(example("KRAKEN")).unwrap();
-    let mut most = 0;
-    for cut in (1..40).map(|step| step * bytes.len() / 40) {
-        let path = folder.path().join("KRAKEN.jsonl.zst");
-        fs::write(&path, &bytes[..cut]).unwrap();
-        let mut replay = Replay::recording(&path);
-        let batches = match drain_from(&mut replay, Arc::new(FromStart)).await {
-            Ok(batches) => batches,
-            // So early that not even the header is there.
-            Err(error) => {
-                assert!(error.to_string().contains("header"), "{error}");
-                continue;
-            }
-        };
-        let mut lanes = frames(&batches);
-        let damaged = lanes.remove(&Lane::new("KRAKEN/damaged")).unwrap();
-        assert_eq!(damaged.len(), 1);
-        assert!(damaged[0].channel.as_deref().unwrap().contains("cut or damaged"), "{:?}", damaged[0].channel);
-        for (lane, frames) in &lanes {
-            assert_eq!(frames[..], whole[lane][..frames.len()]);
-        }
-        let count = lanes.values().map(Vec::len).sum::<usize>();
-        assert!(count >= most);
-        most = count;
-    }
-    assert!(most > 3000, "{most}");
-}
-
-#[tokio::test]
-async fn damage_in_the_middle_costs_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
-    let good = lines("KRAKEN");
-    let mut bad: Vec<Vec<u8>> = good[..200].iter().map(|line| line.clone().into_bytes()).collect();
-    let deep = ["{\"t\":\"recv\",\"conn\":\"KRAKEN.ws.50\",\"x\":".to_owned(), "[".repeat(5000)].concat();
-    let long = format!("{{\"t\":\"recv\",\"conn\":\"KRAKEN.ws.50\",\"ts\":1,\"data\":\"{}\"}}", "x".repeat(600_000));
-    let faults: [&[u8]; 6] = [b"\xff\xfe\x00", b"{}", b"[1", br#"{"t":"recv"}"#, deep.as_bytes(), long.as_bytes()];
-    for (at, fault) in faults.iter().enumerate() {
-        bad[100 + at] = fault.to_vec();
-    }
-    let path = write(&folder.path().join("KRAKEN.jsonl"), &bad);
-    let mut config = ReplayConfig::new([path]);
-    config.max_record_bytes = 500_000;
-    for pace in [Pace::Full, Pace::Times(1e9)] {
-        config.pace = pace;
-        let mut replay = Replay::with_config(config.clone());
-        let mut lanes = frames(&drain(&mut replay).await);
-        let damaged = lanes.remove(&Lane::new("KRAKEN/damaged")).unwrap();
-        let offsets: Vec<_> = damaged.iter().map(|frame| frame.offset).collect();
-        assert_eq!(offsets, [101, 102, 103, 104, 105, 106]);
-        let (_, rejected) = decode(&replay, &Lane::new("KRAKEN/damaged"), &damaged);
-        assert_eq!(rejected.len(), 6);
-        assert_eq!(damaged[5].payload.len(), 4096);
-        assert!(rejected[5].contains(&format!("{} bytes, more than the 500000", long.len() + 1)), "{}", rejected[5]);
-        let mut expected = expected("KRAKEN", &good[..200]);
-        expected.values_mut().for_each(|lane| lane.retain(|frame| !offsets.contains(&frame.0)));
-        assert_frames(&lanes, &expected);
-    }
 }
 
 #[tokio::test]
@@ -312,9 +210,15 @@ async fn mistakes_are_told() {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains(told), "{error}");
     }
-    let error = Replay::recording("no/such/file").open(Arc::new(FromStart)).await.unwrap_err();
+    let error = Replay::recording("no/such/file")
+        .open(Arc::new(FromStart))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
-    let twice = Replay::new([example("KRAKEN"), example("KRAKEN")]).open(Arc::new(FromStart)).await.unwrap_err();
+    let twice = Replay::new([example("KRAKEN"), example("KRAKEN")])
+        .open(Arc::new(FromStart))
+        .await
+        .unwrap_err();
     assert!(twice.to_string().contains("the same name"), "{twice}");
 }
 
@@ -322,14 +226,22 @@ async fn mistakes_are_told() {
 fn is_built_from_settings() {
     let plugin = SOURCES.iter().find(|plugin| plugin.name == "replay").unwrap();
     let build = |text: &str| (plugin.build.unwrap())(&Settings::parse(text).unwrap());
-    let source = build("paths = [\"x.jsonl\"]\npace = 10\nfrom = \"2026-01-01T00:00:00Z\"").ok().unwrap();
+    let source = build("paths = [\"x.jsonl\"]\npace = 10\nfrom = \"2026-01-01T00:00:00Z\"")
+        .ok()
+        .unwrap();
     assert!(source.capabilities().replayable && source.capabilities().finite);
     for (text, told) in [
         ("", "paths is empty"),
         ("paths = [\"x\"]\npace = 0", "line 2: "),
-        ("paths = [\"x\"]\npace = \"fast\"", "expected \"full\" or a number above 0"),
+        (
+            "paths = [\"x\"]\npace = \"fast\"",
+            "expected \"full\" or a number above 0",
+        ),
         ("paths = [\"x\"]\npaze = 1", "unknown field `paze`"),
-        ("paths = [\"x\"]\nfrom = \"2026-01-02T00:00:00Z\"\nto = \"2026-01-01T00:00:00Z\"", "from must be before to"),
+        (
+            "paths = [\"x\"]\nfrom = \"2026-01-02T00:00:00Z\"\nto = \"2026-01-01T00:00:00Z\"",
+            "from must be before to",
+        ),
     ] {
         let error = build(text).err().unwrap().to_string();
         assert!(error.contains(told), "{error}");
@@ -344,7 +256,9 @@ async fn recorded_pace() {
         let began = tokio::time::Instant::now();
         let (mut first, mut count, mut batches) = (None, 0, Vec::new());
         while let Some(batch) = replay.next_batch(LIMIT).await.unwrap() {
-            let Content::Frames(frames) = &batch.content else { panic!() };
+            let Content::Frames(frames) = &batch.content else {
+                panic!()
+            };
             for frame in frames {
                 let at = frame.received.unwrap();
                 let since = at.since(*first.get_or_insert(at)).div_f64(factor);
@@ -385,6 +299,12 @@ async fn a_dropped_future_loses_nothing() {
         }
         assert!(dropped > 0);
         assert_eq!(frames(&batches), whole);
-        assert!(batches.iter().filter(|batch| batch.end == Some(LaneEnd::Exhausted)).count() == whole.len());
+        assert!(
+            batches
+                .iter()
+                .filter(|batch| batch.end == Some(LaneEnd::Exhausted))
+                .count()
+                == whole.len()
+        );
     }
 }

@@ -20,7 +20,10 @@ pub struct BreakerPolicy {
 
 impl Default for BreakerPolicy {
     fn default() -> Self {
-        Self { failures: 5, pause: Duration::from_secs(5) }
+        Self {
+            failures: 5,
+            pause: Duration::from_secs(5),
+        }
     }
 }
 
@@ -47,7 +50,10 @@ struct State {
 
 impl Breaker {
     pub(crate) fn new(policy: BreakerPolicy) -> Self {
-        Self { policy, state: Mutex::default() }
+        Self {
+            policy,
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

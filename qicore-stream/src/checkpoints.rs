@@ -55,7 +55,9 @@ impl CheckpointStore for FileCheckpoints {
     async fn load(&self, lane: &Lane) -> Result<Option<Checkpoint>> {
         let path = self.path(lane);
         blocking(move || match fs::read_to_string(&path) {
-            Ok(text) => Checkpoint::from_json(&text).map(Some).map_err(|error| error.with("path", path.display())),
+            Ok(text) => Checkpoint::from_json(&text)
+                .map(Some)
+                .map_err(|error| error.with("path", path.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("checkpoints.load", &path, error)),
         })
@@ -64,7 +66,8 @@ impl CheckpointStore for FileCheckpoints {
 
     async fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
         let (folder, path, text) = (self.folder.clone(), self.path(&checkpoint.lane), checkpoint.to_json());
-        blocking(move || replace(&folder, &path, &text).map_err(|error| Error::io("checkpoints.save", &path, error))).await
+        blocking(move || replace(&folder, &path, &text).map_err(|error| Error::io("checkpoints.save", &path, error)))
+            .await
     }
 }
 
@@ -80,7 +83,10 @@ mod tests {
         let lane = Lane::new("topic/3");
         assert_eq!(store.load(&lane).await.unwrap(), None);
         for offset in [3, 9] {
-            store.save(&Checkpoint::new(lane.clone(), Position::at(offset))).await.unwrap();
+            store
+                .save(&Checkpoint::new(lane.clone(), Position::at(offset)))
+                .await
+                .unwrap();
         }
         let again = FileCheckpoints::new(folder.path().join("cp"));
         assert_eq!(again.load(&lane).await.unwrap().unwrap().position.offset, 9);
@@ -96,7 +102,10 @@ mod tests {
         let error = store.load(&lane).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Checkpoint);
         assert!(error.to_string().contains("path="), "{error}");
-        let error = FileCheckpoints::new("/proc/no").save(&Checkpoint::new(lane, Position::at(1))).await.unwrap_err();
+        let error = FileCheckpoints::new("/proc/no")
+            .save(&Checkpoint::new(lane, Position::at(1)))
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);
     }
 }

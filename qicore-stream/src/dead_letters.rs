@@ -25,7 +25,10 @@ pub struct DeadLetterFile {
 impl DeadLetterFile {
     /// Letters go to the end of this file; it is made, with its folder, when the first one comes.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), file: Arc::default() }
+        Self {
+            path: path.into(),
+            file: Arc::default(),
+        }
     }
 
     fn append(&self, letters: &[DeadLetter]) -> Result<()> {
@@ -55,7 +58,12 @@ fn open(path: &Path) -> std::io::Result<File> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
     let mut end = file.metadata()?.len();
     let mut block = [0; 4096];
     while end > 0 {
@@ -106,23 +114,36 @@ mod tests {
 
     fn ids(path: &Path) -> Vec<String> {
         let text = std::fs::read_to_string(path).unwrap();
-        text.lines().map(|line| serde_json::from_str::<DeadLetter>(line).unwrap().id).collect()
+        text.lines()
+            .map(|line| serde_json::from_str::<DeadLetter>(line).unwrap().id)
+            .collect()
     }
 
     #[tokio::test]
     async fn goes_on_behind_the_last_whole_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("below/letters.jsonl");
-        DeadLetterFile::new(&path).write(vec![letter("1"), letter("2")]).await.unwrap();
+        DeadLetterFile::new(&path)
+            .write(vec![letter("1"), letter("2")])
+            .await
+            .unwrap();
         let half = std::fs::metadata(&path).unwrap().len() - 30;
-        OpenOptions::new().write(true).open(&path).unwrap().set_len(half).unwrap();
+        OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(half)
+            .unwrap();
         DeadLetterFile::new(&path).write(vec![letter("3")]).await.unwrap();
         assert_eq!(ids(&path), ["1", "3"]);
     }
 
     #[tokio::test]
     async fn a_full_disk_is_told() {
-        let error = DeadLetterFile::new("/dev/full").write(vec![letter("1")]).await.unwrap_err();
+        let error = DeadLetterFile::new("/dev/full")
+            .write(vec![letter("1")])
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(error.to_string().contains("/dev/full"), "{error}");
     }

@@ -48,9 +48,18 @@ pub(crate) struct Sender<T>(Arc<Shared<T>>);
 pub(crate) struct Receiver<T>(Arc<Shared<T>>);
 
 pub(crate) fn bounded<T>(bounds: Bounds) -> (Sender<T>, Receiver<T>) {
-    let state = State { messages: VecDeque::new(), used: Cost::default(), sender_gone: false, receiver_gone: false };
-    let shared =
-        Arc::new(Shared { bounds, state: Mutex::new(state), arrived: Notify::new(), left: Notify::new() });
+    let state = State {
+        messages: VecDeque::new(),
+        used: Cost::default(),
+        sender_gone: false,
+        receiver_gone: false,
+    };
+    let shared = Arc::new(Shared {
+        bounds,
+        state: Mutex::new(state),
+        arrived: Notify::new(),
+        left: Notify::new(),
+    });
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
@@ -137,14 +146,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn items_and_bytes_bound_it() {
         for (bounds, message) in [((2, 1000), cost(1, 1)), ((1000, 10), cost(1, 5))] {
-            let (sender, mut receiver) = bounded(Bounds { items: bounds.0, bytes: bounds.1 });
+            let (sender, mut receiver) = bounded(Bounds {
+                items: bounds.0,
+                bytes: bounds.1,
+            });
             sender.send('a', message).await.unwrap();
             sender.send('b', message).await.unwrap();
-            assert!(timeout(SOON, sender.send('c', message)).await.is_err(), "the third does not fit");
+            assert!(
+                timeout(SOON, sender.send('c', message)).await.is_err(),
+                "the third does not fit"
+            );
             assert_eq!(receiver.recv().await, Some('a'));
             timeout(SOON, sender.send('d', message)).await.unwrap().unwrap();
             drop(sender);
-            assert_eq!((receiver.recv().await, receiver.recv().await, receiver.recv().await), (Some('b'), Some('d'), None));
+            assert_eq!(
+                (receiver.recv().await, receiver.recv().await, receiver.recv().await),
+                (Some('b'), Some('d'), None)
+            );
         }
     }
 

@@ -62,17 +62,23 @@ mod tests {
 
     async fn tries(policy: &RetryPolicy, advice: RetryAdvice) -> (u32, Error, Duration) {
         let (mut tries, start) = (0, Instant::now());
-        let error = retrying(policy, |_, _| {}, || {
-            tries += 1;
-            async move { Err::<(), _>(Error::new(ErrorKind::Unavailable, "test", "down").with_retry(advice)) }
-        })
+        let error = retrying(
+            policy,
+            |_, _| {},
+            || {
+                tries += 1;
+                async move { Err::<(), _>(Error::new(ErrorKind::Unavailable, "test", "down").with_retry(advice)) }
+            },
+        )
         .await
         .unwrap_err();
         (tries, error, start.elapsed())
     }
 
     fn policy() -> RetryPolicy {
-        RetryPolicy::default().retries(3).pauses(Duration::from_millis(10), Duration::from_millis(50))
+        RetryPolicy::default()
+            .retries(3)
+            .pauses(Duration::from_millis(10), Duration::from_millis(50))
     }
 
     #[tokio::test(start_paused = true)]
@@ -97,7 +103,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_hangs_times_out() {
         let policy = policy().timeout(Duration::from_secs(2));
-        let error = in_time(&policy, "test", std::future::pending::<Result<()>>()).await.unwrap_err();
+        let error = in_time(&policy, "test", std::future::pending::<Result<()>>())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use qicore_data::{Checksum, Data, Event, EventType, Lane, Progress};
@@ -113,7 +113,8 @@ pub(crate) struct SinkCounts {
 /// The counts of a running pipeline.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    started: Instant,
+    started: OnceLock<Instant>,
+    ended: OnceLock<Instant>,
     lanes: Mutex<BTreeMap<Lane, Arc<LaneCounts>>>,
     pub(crate) stages: Vec<(String, StageCounts)>,
     pub(crate) sinks: Vec<(String, SinkCounts)>,
@@ -125,7 +126,8 @@ pub(crate) struct Counts {
 impl Counts {
     pub(crate) fn new(stages: Vec<String>, sinks: Vec<String>) -> Self {
         Self {
-            started: Instant::now(),
+            started: OnceLock::new(),
+            ended: OnceLock::new(),
             lanes: Mutex::default(),
             stages: stages.into_iter().map(|name| (name, StageCounts::default())).collect(),
             sinks: sinks.into_iter().map(|name| (name, SinkCounts::default())).collect(),
@@ -133,6 +135,21 @@ impl Counts {
             source_failures: Count::default(),
             progress: Mutex::default(),
         }
+    }
+
+    pub(crate) fn started(&self) {
+        self.started.get_or_init(Instant::now);
+    }
+
+    pub(crate) fn ended(&self) {
+        self.ended.get_or_init(Instant::now);
+    }
+
+    fn elapsed(&self) -> Duration {
+        let end = self.ended.get().copied().unwrap_or_else(Instant::now);
+        self.started
+            .get()
+            .map_or(Duration::ZERO, |start| end.duration_since(*start))
     }
 
     pub(crate) fn lane(&self, lane: &Lane) -> Arc<LaneCounts> {
@@ -162,8 +179,11 @@ impl Counts {
             breaker_open: counts.open.load(Relaxed),
         };
         Stats {
-            elapsed: self.started.elapsed(),
-            lanes: lanes.iter().map(|(lane, counts)| (lane.clone(), counts.snapshot())).collect(),
+            elapsed: self.elapsed(),
+            lanes: lanes
+                .iter()
+                .map(|(lane, counts)| (lane.clone(), counts.snapshot()))
+                .collect(),
             stages: self.stages.iter().map(stage).collect(),
             sinks: self.sinks.iter().map(sink).collect(),
             commits: self.commits.get(),
@@ -177,7 +197,7 @@ impl Counts {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Time since the start.
+    /// Time from the start to the end, or until now.
     pub elapsed: Duration,
     /// By lane.
     pub lanes: BTreeMap<Lane, LaneStats>,

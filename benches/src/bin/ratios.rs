@@ -112,7 +112,10 @@ fn pipeline(wanted: &Wanted) -> Result<()> {
         ("pipeline/chain-venue-ids", Chain::Full, Ids::ByVenue, 1.5e6),
     ];
     for (name, chain, ids, promised) in rows.into_iter().filter(|row| wanted.is(row.0)) {
-        let (source, runtime) = (pipelines::source(&pipelines::trades(1, EVENTS, ids)?), pipelines::one_core()?);
+        let (source, runtime) = (
+            pipelines::source(&pipelines::trades(1, EVENTS, ids)?),
+            pipelines::one_core()?,
+        );
         let reference = Duration::from_secs_f64(EVENTS as f64 / promised);
         say(measure(
             name,

@@ -22,7 +22,15 @@ async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let slow = FaultySink::new(Arc::new(Discard::new()), |_| Some(Fault::Delay(PAUSE)));
     let pipeline = Pipeline::builder("soak")
-        .source(Generator::new(11).symbols(500).lanes(2).quotes(0.2).duplicates(0.01).late(0.001).events(events))
+        .source(
+            Generator::new(11)
+                .symbols(500)
+                .lanes(2)
+                .quotes(0.2)
+                .duplicates(0.01)
+                .late(0.001)
+                .events(events),
+        )
         .transform(Validate::default())
         .transform(Dedupe::new(DedupeConfig::default())?)
         .transform(Candles::new(CandlesConfig::new([Timeframe::S1, Timeframe::M1]))?)
@@ -48,7 +56,13 @@ async fn main() -> Result<()> {
     let (first, last) = (resident[0], resident[resident.len() - 1]);
     let most = resident.iter().copied().fold(0.0, f64::max);
     for sink in &summary.stats.sinks {
-        writeln!(std::io::stdout(), "{}: {} rows in {} deliveries", sink.name, sink.rows, sink.deliveries)?;
+        writeln!(
+            std::io::stdout(),
+            "{}: {} rows in {} deliveries",
+            sink.name,
+            sink.rows,
+            sink.deliveries
+        )?;
     }
     let seconds = summary.stats.elapsed.as_secs_f64();
     writeln!(
@@ -60,7 +74,11 @@ async fn main() -> Result<()> {
 
 fn note(read: u64, events: u64) -> Result<f64> {
     let resident = resident()?;
-    writeln!(std::io::stdout(), "{:3} % {resident:.1} MiB", read * 100 / events.max(1))?;
+    writeln!(
+        std::io::stdout(),
+        "{:3} % {resident:.1} MiB",
+        read * 100 / events.max(1)
+    )?;
     Ok(resident)
 }
 
@@ -68,6 +86,9 @@ fn note(read: u64, events: u64) -> Result<f64> {
 fn resident() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: f64 = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS in /proc/self/status")?.parse()?;
+    let kib: f64 = line
+        .and_then(|line| line.split_whitespace().next())
+        .ok_or("no VmRSS in /proc/self/status")?
+        .parse()?;
     Ok(kib / 1024.0)
 }

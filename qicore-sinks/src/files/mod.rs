@@ -205,7 +205,7 @@ impl<F: Format> Sink for FileSink<F> {
     }
 
     fn capabilities(&self) -> SinkCapabilities {
-        let batch = BatchPolicy::new(16_384, 8 << 20, Duration::from_millis(200));
+        let batch = BatchPolicy::new(4096, 8 << 20, Duration::from_millis(200));
         SinkCapabilities::default()
             .stores_checkpoints()
             .batch(batch)

@@ -2,21 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanBuilder, Decimal128Builder, ListArray, StringBuilder, StructArray, TimestampNanosecondBuilder,
-    UInt64Builder,
-};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::array::{ArrayRef, BooleanBuilder, StringBuilder, TimestampNanosecondBuilder, UInt64Builder};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use qicore_data::columns::{Cell, Column, Kind};
-use qicore_data::{Decimal, Error, ErrorKind, Event, Level, RejectedRow};
+use qicore_data::{Decimal, Error, ErrorKind, Event, RejectedRow};
 
+use super::decimals::{self, Decimals, Sides};
 use super::scaled::Scale;
 use crate::files::Row;
 
 const UTC: &str = "UTC";
-/// `Decimal128`'s most digits.
-const PRECISION: u8 = 38;
 
 pub(super) fn schema(layout: &[Column], scale: Scale) -> SchemaRef {
     let fields: Vec<_> = layout
@@ -29,27 +24,12 @@ pub(super) fn schema(layout: &[Column], scale: Scale) -> SchemaRef {
 fn data_type(kind: Kind, scale: Scale) -> DataType {
     match kind {
         Kind::Text | Kind::Json => DataType::Utf8,
-        Kind::Decimal => decimal(scale),
+        Kind::Decimal => decimals::data_type(scale),
         Kind::Time => DataType::Timestamp(TimeUnit::Nanosecond, Some(UTC.into())),
         Kind::Count => DataType::UInt64,
         Kind::Flag => DataType::Boolean,
-        Kind::Levels => DataType::List(level_item(scale)),
+        Kind::Levels => DataType::List(decimals::level(scale)),
     }
-}
-
-fn decimal(scale: Scale) -> DataType {
-    DataType::Decimal128(PRECISION, scale.digits() as i8)
-}
-
-fn level_fields(scale: Scale) -> Fields {
-    ["price", "size"]
-        .map(|name| Field::new(name, decimal(scale), false))
-        .to_vec()
-        .into()
-}
-
-fn level_item(scale: Scale) -> Arc<Field> {
-    Arc::new(Field::new("item", DataType::Struct(level_fields(scale)), false))
 }
 
 /// The columns of rows that are not yet handed to the writer.
@@ -65,7 +45,7 @@ impl Columns {
     pub(super) fn new(layout: &'static [Column], scale: Scale) -> Self {
         Self {
             layout,
-            builders: layout.iter().map(|column| Builder::new(column.kind, scale)).collect(),
+            builders: layout.iter().map(|column| Builder::new(column.kind, 0)).collect(),
             scale,
             rows: 0,
             bytes: 0,
@@ -83,46 +63,64 @@ impl Columns {
 
     /// Appends the rows whose decimals all fit, and rejects the others.
     pub(super) fn append(&mut self, rows: &[Row<'_>], rejected: &mut Vec<RejectedRow>) {
-        let mut kept: Vec<&Event> = Vec::with_capacity(rows.len());
-        for row in rows {
-            match self.unfit(row.event) {
-                None => kept.push(row.event),
-                Some(error) => rejected.push(RejectedRow {
-                    index: row.index,
-                    error,
-                }),
+        let mut events: Vec<&Event> = rows.iter().map(|row| row.event).collect();
+        // Nearly always all fit: that is found out by appending them.
+        if !self.append_decimals(&events) {
+            for builder in &mut self.builders {
+                builder.truncate(self.rows);
             }
+            events.clear();
+            for row in rows {
+                match self.unfit(row.event) {
+                    None => events.push(row.event),
+                    Some(error) => rejected.push(RejectedRow {
+                        index: row.index,
+                        error,
+                    }),
+                }
+            }
+            self.append_decimals(&events);
         }
         for (column, builder) in self.layout.iter().zip(&mut self.builders) {
-            self.bytes += builder.append(column, &kept, self.scale);
+            self.bytes += builder.append(column, &events);
         }
-        self.rows += kept.len();
+        self.rows += events.len();
     }
 
-    /// Why an event cannot be held exactly.
-    #[inline]
-    fn unfit(&self, event: &Event) -> Option<Error> {
-        let fits = |value: &Decimal| self.scale.exact(*value).is_some();
-        self.layout.iter().find_map(|column| {
-            let value = match column.kind {
-                Kind::Decimal => match column.cell(event) {
-                    Cell::Decimal(value) if !fits(&value) => value,
-                    _ => return None,
-                },
-                Kind::Levels => match column.cell(event) {
-                    Cell::Levels(levels) => *levels
-                        .iter()
-                        .flat_map(|level| [&level.price, &level.size])
-                        .find(|value| !fits(value))?,
-                    _ => return None,
-                },
-                _ => return None,
-            };
-            Some(self.does_not_fit(column, value))
+    /// Appends the columns that may refuse a row. False: one did, and they are to be truncated.
+    fn append_decimals(&mut self, events: &[&Event]) -> bool {
+        let scale = self.scale;
+        let mut columns = self.layout.iter().zip(&mut self.builders);
+        columns.all(|(column, builder)| match builder {
+            Builder::Decimal(decimals) => events.iter().all(|event| match column.cell(event) {
+                Cell::Decimal(value) => decimals.push(scale.exact(value)),
+                _ => decimals.push_null(),
+            }),
+            Builder::Levels(levels) => events.iter().all(|event| match column.cell(event) {
+                Cell::Levels(side) => levels.push(&side, scale),
+                _ => levels.push(&[], scale),
+            }),
+            _ => true,
         })
     }
 
+    /// Why an event cannot be held exactly.
     #[cold]
+    fn unfit(&self, event: &Event) -> Option<Error> {
+        let misfit = |value: &Decimal| self.scale.exact(*value).is_none();
+        self.layout.iter().find_map(|column| {
+            let value = match column.cell(event) {
+                Cell::Decimal(value) => Some(value).filter(misfit),
+                Cell::Levels(levels) => {
+                    let mut values = levels.iter().flat_map(|level| [level.price, level.size]);
+                    values.find(misfit)
+                }
+                _ => None,
+            };
+            value.map(|value| self.does_not_fit(column, value))
+        })
+    }
+
     fn does_not_fit(&self, column: &Column, value: Decimal) -> Error {
         let digits = self.scale.digits();
         let message = format!("{value} does not fit a decimal of 38 digits, {digits} of them fractional");
@@ -134,63 +132,67 @@ impl Columns {
 
     /// Takes the columns out.
     pub(super) fn take(&mut self) -> Vec<ArrayRef> {
+        let (room, scale) = (self.rows, self.scale);
         (self.rows, self.bytes) = (0, 0);
-        let scale = self.scale;
-        self.builders.iter_mut().map(|builder| builder.finish(scale)).collect()
+        let columns = self.layout.iter().zip(&mut self.builders);
+        // The next rows will be about as many; a column that grows step by step is copied as often.
+        let finish = |(column, builder): (&Column, &mut Builder)| {
+            std::mem::replace(builder, Builder::new(column.kind, room)).finish(scale)
+        };
+        columns.map(finish).collect()
     }
 }
 
 enum Builder {
     /// Also of objects, as JSON.
     Text(StringBuilder),
-    Decimal(Decimal128Builder),
+    Decimal(Decimals),
     Time(TimestampNanosecondBuilder),
     Count(UInt64Builder),
     Flag(BooleanBuilder),
-    Levels(LevelsBuilder),
-}
-
-/// Levels of one side; never absent.
-struct LevelsBuilder {
-    ends: Vec<i32>,
-    prices: Decimal128Builder,
-    sizes: Decimal128Builder,
+    Levels(Sides),
 }
 
 impl Builder {
-    fn new(kind: Kind, scale: Scale) -> Self {
-        let decimals = || Decimal128Builder::new().with_data_type(decimal(scale));
+    /// With room for so many rows.
+    fn new(kind: Kind, room: usize) -> Self {
         match kind {
-            Kind::Text | Kind::Json => Self::Text(StringBuilder::new()),
-            Kind::Decimal => Self::Decimal(decimals()),
-            Kind::Time => Self::Time(TimestampNanosecondBuilder::new().with_timezone(UTC)),
-            Kind::Count => Self::Count(UInt64Builder::new()),
-            Kind::Flag => Self::Flag(BooleanBuilder::new()),
-            Kind::Levels => Self::Levels(LevelsBuilder {
-                ends: vec![0],
-                prices: decimals(),
-                sizes: decimals(),
-            }),
+            Kind::Text | Kind::Json => Self::Text(StringBuilder::with_capacity(room, 8 * room)),
+            Kind::Decimal => Self::Decimal(Decimals::new(room)),
+            Kind::Time => Self::Time(TimestampNanosecondBuilder::with_capacity(room).with_timezone(UTC)),
+            Kind::Count => Self::Count(UInt64Builder::with_capacity(room)),
+            Kind::Flag => Self::Flag(BooleanBuilder::with_capacity(room)),
+            Kind::Levels => Self::Levels(Sides::default()),
         }
     }
 
-    /// Appends a column of rows whose decimals fit; gives the bytes that were added, about.
-    fn append(&mut self, column: &Column, events: &[&Event], scale: Scale) -> usize {
+    /// Cuts off what a failed [`Columns::append_decimals`] has added.
+    fn truncate(&mut self, rows: usize) {
+        match self {
+            Self::Decimal(decimals) => decimals.truncate(rows),
+            Self::Levels(levels) => levels.truncate(rows),
+            _ => {}
+        }
+    }
+
+    /// Appends a column that refuses nothing. Gives the bytes that the rows take in this column or, where their
+    /// decimals were appended before, took there, about.
+    fn append(&mut self, column: &Column, events: &[&Event]) -> usize {
         macro_rules! each {
-            ($builder:expr, $($cell:pat => $value:expr),+) => {{
+            ($builder:expr, $($cell:pat => $value:expr),+) => {
                 for event in events {
                     match column.cell(event) {
                         $($cell => $builder.append_value($value),)+
                         _ => $builder.append_null(),
                     }
                 }
-                size_of::<i128>() * events.len()
-            }};
+            };
         }
+        let mut variable = 0;
         match self {
             Self::Text(builder) => {
                 let (before, mut digits, mut json) = (builder.values_slice().len(), itoa::Buffer::new(), String::new());
-                let offsets = each!(
+                each!(
                     builder,
                     Cell::Text(text) => &text,
                     Cell::Digits(number) => digits.format(number),
@@ -200,56 +202,25 @@ impl Builder {
                         &json
                     }
                 );
-                offsets + builder.values_slice().len() - before
-            }
-            Self::Decimal(builder) => {
-                each!(builder, Cell::Decimal(value) => scale.exact(value).unwrap_or_default())
+                variable = builder.values_slice().len() - before;
             }
             Self::Time(builder) => each!(builder, Cell::Time(at) => at.nanos()),
             Self::Count(builder) => each!(builder, Cell::Count(count) => count),
             Self::Flag(builder) => each!(builder, Cell::Flag(flag) => flag),
-            Self::Levels(builder) => events
-                .iter()
-                .map(|event| match column.cell(event) {
-                    Cell::Levels(levels) => builder.append(&levels, scale),
-                    _ => builder.append(&[], scale),
-                })
-                .sum(),
+            Self::Decimal(_) => {}
+            Self::Levels(levels) => variable = levels.grown(),
         }
+        variable + size_of::<i128>() * events.len()
     }
 
-    fn finish(&mut self, scale: Scale) -> ArrayRef {
+    fn finish(self, scale: Scale) -> ArrayRef {
         match self {
-            Self::Text(builder) => Arc::new(builder.finish()),
-            Self::Decimal(builder) => Arc::new(builder.finish()),
-            Self::Time(builder) => Arc::new(builder.finish()),
-            Self::Count(builder) => Arc::new(builder.finish()),
-            Self::Flag(builder) => Arc::new(builder.finish()),
-            Self::Levels(builder) => Arc::new(builder.finish(scale)),
+            Self::Text(mut builder) => Arc::new(builder.finish()),
+            Self::Decimal(decimals) => Arc::new(decimals.finish(scale)),
+            Self::Time(mut builder) => Arc::new(builder.finish()),
+            Self::Count(mut builder) => Arc::new(builder.finish()),
+            Self::Flag(mut builder) => Arc::new(builder.finish()),
+            Self::Levels(levels) => Arc::new(levels.finish(scale)),
         }
-    }
-}
-
-impl LevelsBuilder {
-    fn append(&mut self, levels: &[Level], scale: Scale) -> usize {
-        for level in levels {
-            self.prices.append_value(scale.exact(level.price).unwrap_or_default());
-            self.sizes.append_value(scale.exact(level.size).unwrap_or_default());
-        }
-        self.ends
-            .push(self.ends.last().copied().unwrap_or(0) + levels.len() as i32);
-        size_of_val(levels)
-    }
-
-    fn finish(&mut self, scale: Scale) -> ListArray {
-        let ends = std::mem::replace(&mut self.ends, vec![0]);
-        let sides: Vec<ArrayRef> = vec![Arc::new(self.prices.finish()), Arc::new(self.sizes.finish())];
-        let levels = StructArray::new(level_fields(scale), sides, None);
-        ListArray::new(
-            level_item(scale),
-            OffsetBuffer::new(ScalarBuffer::from(ends)),
-            Arc::new(levels),
-            None,
-        )
     }
 }

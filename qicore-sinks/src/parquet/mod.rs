@@ -2,6 +2,7 @@
 
 mod build;
 mod config;
+mod decimals;
 mod scaled;
 
 use std::path::PathBuf;

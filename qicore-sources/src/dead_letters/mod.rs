@@ -6,8 +6,8 @@
 //! letter's `source` names, else the one by which the letter's lane was recorded (`KRAKEN/KRAKEN.ws.50`). A letter
 //! whose venue cannot be told, a damaged line, and a letter that fails again become dead letters again.
 //!
-//! Offsets are line numbers, counted through all files. A letter whose `id` was there before is passed over: pipelines
-//! write letters again after a restart. The files are read up to the length that they have when the source is opened,
+//! Offsets are line numbers, counted through all files. A letter whose `id` and payload were there before is passed
+//! over: pipelines write letters again after a restart. The files are read up to the length that they have when the source is opened,
 //! so that a pipeline may write its own dead letters to the file that it reads.
 
 mod reader;
@@ -76,7 +76,9 @@ pub struct DeadLetters {
 
 impl fmt::Debug for DeadLetters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeadLetters").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("DeadLetters")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,7 +86,10 @@ impl DeadLetters {
     /// All letters of a file, or of the files of a folder.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Self::with_config(DeadLettersConfig { path, ..DeadLettersConfig::default() })
+        Self::with_config(DeadLettersConfig {
+            path,
+            ..DeadLettersConfig::default()
+        })
     }
 
     /// Letters as configured. Mistakes in the configuration are told by [`open`](Source::open).
@@ -129,12 +134,17 @@ impl DeadLetters {
 impl DeadLettersConfig {
     fn check(&self) -> Result<()> {
         if self.path.as_os_str().is_empty() {
-            return Err(Error::config(NAME, "path is missing: a file of dead letters, or a folder of them"));
+            return Err(Error::config(
+                NAME,
+                "path is missing: a file of dead letters, or a folder of them",
+            ));
         }
         if self.max_record_bytes == 0 {
             return Err(Error::config(NAME, "max_record_bytes must be above 0"));
         }
-        self.venue.as_deref().map_or(Ok(()), |venue| Venue::named(venue).map(|_| ()))
+        self.venue
+            .as_deref()
+            .map_or(Ok(()), |venue| Venue::named(venue).map(|_| ()))
     }
 }
 
@@ -195,7 +205,11 @@ impl Source for DeadLetters {
     fn decoder(&self, lane: &Lane) -> Result<Box<dyn Decoder>> {
         let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         match origins.get(lane) {
-            Some(Origin { venue, exchange, symbols }) => {
+            Some(Origin {
+                venue,
+                exchange,
+                symbols,
+            }) => {
                 let named = VenueContext::new(exchange, venue.name);
                 let mut context = named.map_err(|error| Error::config(NAME, error.to_string()))?;
                 context.symbols = Arc::clone(symbols);
@@ -210,7 +224,11 @@ impl Source for DeadLetters {
 
     fn progress(&self) -> Option<Progress> {
         let done = self.read.load(Ordering::Relaxed).min(self.total);
-        Some(Progress { done, total: Some(self.total), unit: "bytes" })
+        Some(Progress {
+            done,
+            total: Some(self.total),
+            unit: "bytes",
+        })
     }
 
     async fn close(&mut self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Reads letters and sorts them into lanes.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,7 +64,7 @@ impl Letters {
     }
 
     pub(super) fn read(mut self, out: &mut Outlet) -> Result<(), Stop> {
-        let mut seen = HashSet::<Box<str>>::new();
+        let mut seen = HashSet::new();
         let mut before = 0;
         for (path, length) in std::mem::take(&mut self.files) {
             let mut number = 0;
@@ -78,11 +79,16 @@ impl Letters {
                 };
                 match letter {
                     Ok(letter) => {
-                        if self.wanted(&letter) && seen.insert(letter.id.as_str().into()) {
+                        if self.wanted(&letter) && seen.insert(key(&letter)) {
                             self.letter(letter, offset, line.bytes, out)?;
                         }
                     }
-                    Err(why) => reject(offset, line.bytes, format!("line {number} is no dead letter: {why}"), out)?,
+                    Err(why) => reject(
+                        offset,
+                        line.bytes,
+                        format!("line {number} is no dead letter: {why}"),
+                        out,
+                    )?,
                 }
             }
             before += number;
@@ -110,7 +116,11 @@ impl Letters {
         if let Some((venue, exchange)) = self.origin(&letter.source, &letter.lane) {
             let symbols = Arc::clone(self.symbols.entry(exchange.to_owned()).or_default());
             let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-            origins.entry(lane).or_insert_with(|| Origin { venue, exchange: exchange.to_owned(), symbols });
+            origins.entry(lane).or_insert_with(|| Origin {
+                venue,
+                exchange: exchange.to_owned(),
+                symbols,
+            });
         }
         out.frame(at, frame)
     }
@@ -130,6 +140,16 @@ impl Letters {
             Err(_) => recorded,
         }
     }
+}
+
+/// Tells a letter that was written again from another one: the ids of live connections start anew in each run.
+fn key(letter: &DeadLetter) -> (Box<str>, u64) {
+    let mut hasher = DefaultHasher::new();
+    // Whatever came in as JSON has a JSON form.
+    serde_json::to_string(&letter.payload)
+        .unwrap_or_default()
+        .hash(&mut hasher);
+    (letter.id.as_str().into(), hasher.finish())
 }
 
 fn reject(offset: u64, line: &[u8], why: impl Into<String>, out: &mut Outlet) -> Result<(), Stop> {

@@ -65,7 +65,10 @@ impl GeneratorConfig {
         if self.symbols > 100_000 {
             return wrong("symbols must be at most 100000");
         }
-        if ![self.quotes, self.duplicates, self.late].iter().all(|share| (0.0..=0.9).contains(share)) {
+        if ![self.quotes, self.duplicates, self.late]
+            .iter()
+            .all(|share| (0.0..=0.9).contains(share))
+        {
             return wrong("quotes, duplicates and late are shares from 0 to 0.9");
         }
         if self.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {

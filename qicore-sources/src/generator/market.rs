@@ -105,7 +105,10 @@ impl Market {
             exchange: Exchange::new("synthetic").map_err(failed)?,
             source: Label::new("generator").map_err(failed)?,
             seed: mix(mix(config.seed) ^ u64::from(lane)),
-            listed: symbols.map(|number| Listed::new(config.seed, number)).collect::<Result<_, _>>().map_err(failed)?,
+            listed: symbols
+                .map(|number| Listed::new(config.seed, number))
+                .collect::<Result<_, _>>()
+                .map_err(failed)?,
             quotes: Share::new(config.quotes),
             duplicates: Share::new(config.duplicates),
             late: Share::new(config.late),
@@ -138,13 +141,27 @@ impl Market {
         let time = self.time(number);
         let (listed, time, data) = if self.quotes.has(number) {
             let (listed, _) = self.turn(quotes);
-            (listed, time, listed.quote(trades / self.listed.len() as u64, random(self.seed, TRADE, number)))
+            (
+                listed,
+                time,
+                listed.quote(trades / self.listed.len() as u64, random(self.seed, TRADE, number)),
+            )
         } else {
             let (listed, round) = self.turn(trades);
             let late = if self.late.has(trades) { self.late_by } else { 0 };
-            (listed, time.saturating_sub(late), listed.trade(round, random(self.seed, TRADE, number)))
+            (
+                listed,
+                time.saturating_sub(late),
+                listed.trade(round, random(self.seed, TRADE, number)),
+            )
         };
-        Event::new(self.exchange, listed.symbol, Timestamp::from_nanos(time), self.source, data)
+        Event::new(
+            self.exchange,
+            listed.symbol,
+            Timestamp::from_nanos(time),
+            self.source,
+            data,
+        )
     }
 
     /// Each symbol has its turn once in a round, in an order that differs from round to round.
@@ -183,11 +200,11 @@ impl Listed {
         let noise = |scale: u32| {
             let anchor = |number: u64| {
                 let number = random(self.seed, NOISE + u64::from(scale) * 256, number);
-                i64::from(number as i32) * (step << (scale / 2)) >> 31
+                (i64::from(number as i32) * (step << (scale / 2))) >> 31
             };
             let (before, after) = (anchor(at >> scale), anchor((at >> scale) + 1));
             let passed = (at & ((1 << scale) - 1)) as i64;
-            before + ((after - before) * passed >> scale)
+            before + (((after - before) * passed) >> scale)
         };
         self.middle + SCALES.into_iter().map(noise).sum::<i64>()
     }

@@ -60,14 +60,19 @@ struct Progressing {
 
 impl std::fmt::Debug for Generator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Generator").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Generator")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
 impl Generator {
     /// A market of a million trades of ten symbols on one lane.
     pub fn new(seed: u64) -> Self {
-        Self::with_config(GeneratorConfig { seed, ..GeneratorConfig::default() })
+        Self::with_config(GeneratorConfig {
+            seed,
+            ..GeneratorConfig::default()
+        })
     }
 
     /// A market as configured. Mistakes in the configuration are told by [`open`](Source::open).
@@ -143,7 +148,10 @@ impl Generator {
     ///
     /// # Errors
     /// [`Config`](ErrorKind::Config) if the configuration is wrong.
-    pub fn lane_events(&self, lane: u32) -> Result<impl ExactSizeIterator<Item = Event> + DoubleEndedIterator + Clone + use<>> {
+    pub fn lane_events(
+        &self,
+        lane: u32,
+    ) -> Result<impl ExactSizeIterator<Item = Event> + DoubleEndedIterator + Clone + use<>> {
         let market = Market::new(&self.config, lane)?;
         let count = usize::try_from(self.events_of(lane)).unwrap_or(usize::MAX);
         Ok((0..count).map(move |at| market.event(at as u64)))
@@ -170,7 +178,11 @@ impl Generator {
 
     /// What positions belong to: a market, and how it is cut into frames. More events of the same market may follow.
     fn fingerprint(&self) -> String {
-        let config = GeneratorConfig { events: 0, rate: None, ..self.config.clone() };
+        let config = GeneratorConfig {
+            events: 0,
+            rate: None,
+            ..self.config.clone()
+        };
         format!("frames of {}, {config:?}", self.frame_size())
     }
 
@@ -181,14 +193,23 @@ impl Generator {
             return Ok(());
         }
         if let Some(checkpoint) = self.resume.checkpoint(&lane.lane).await? {
-            if checkpoint.position.detail.as_deref().is_some_and(|detail| *detail != *self.identity) {
+            if checkpoint
+                .position
+                .detail
+                .as_deref()
+                .is_some_and(|detail| *detail != *self.identity)
+            {
                 let message = "the checkpoint was made with another configuration; remove it to start anew";
                 return Err(Error::new(ErrorKind::Checkpoint, "generator.resume", message)
                     .with("lane", &lane.lane)
                     .with("checkpoint", checkpoint.position.detail.as_deref().unwrap_or_default())
                     .with("found", &self.identity));
             }
-            lane.at = if checkpoint.finished { u64::MAX } else { checkpoint.position.offset };
+            lane.at = if checkpoint.finished {
+                u64::MAX
+            } else {
+                checkpoint.position.offset
+            };
             self.before += lane.at.min(lane.end);
         }
         lane.known = true;
@@ -269,7 +290,11 @@ impl Source for Generator {
         }
         let room = limit.items.min(limit.bytes / size_of::<Event>()) as u64;
         let lane = &self.lanes[self.turn];
-        let most = if lane.at < lane.end { self.due().await.min(room) } else { 0 };
+        let most = if lane.at < lane.end {
+            self.due().await.min(room)
+        } else {
+            0
+        };
         let batch = self.cut(most);
         if self.lanes[self.turn].at < self.lanes[self.turn].end {
             self.turn += 1;
@@ -280,15 +305,22 @@ impl Source for Generator {
     }
 
     fn decoder(&self, lane: &Lane) -> Result<Box<dyn Decoder>> {
-        let number = lane.as_str().strip_prefix(NAME).and_then(|rest| rest.strip_prefix('/')?.parse().ok());
-        let number = number.filter(|number| *number < self.config.lanes).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "generator.decoder", "no such lane").with("lane", lane)
-        })?;
+        let number = lane
+            .as_str()
+            .strip_prefix(NAME)
+            .and_then(|rest| rest.strip_prefix('/')?.parse().ok());
+        let number = number
+            .filter(|number| *number < self.config.lanes)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "generator.decoder", "no such lane").with("lane", lane))?;
         Ok(Box::new(Ranges(Market::new(&self.config, number)?)))
     }
 
     fn progress(&self) -> Option<Progress> {
-        Some(Progress { done: self.before + self.given, total: Some(self.config.events), unit: "events" })
+        Some(Progress {
+            done: self.before + self.given,
+            total: Some(self.config.events),
+            unit: "events",
+        })
     }
 }
 
@@ -301,9 +333,9 @@ impl Decoder for Ranges {
             let (first, last) = text.split_once('-')?;
             Some((first.parse::<u64>().ok()?.checked_sub(1)?, last.parse::<u64>().ok()?))
         });
-        let (from, to) = range.filter(|(from, to)| from < to && to - from <= FRAME).ok_or_else(|| {
-            Error::decode("generator.decode", "the frame is no range of events")
-        })?;
+        let (from, to) = range
+            .filter(|(from, to)| from < to && to - from <= FRAME)
+            .ok_or_else(|| Error::decode("generator.decode", "the frame is no range of events"))?;
         out.extend((from..to).map(|at| self.0.event(at)));
         Ok(Decoded::Data)
     }

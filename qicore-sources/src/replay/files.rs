@@ -44,11 +44,11 @@ impl Found {
     fn file(&mut self, path: &Path, config: &ReplayConfig) -> Result<()> {
         let name = without_extension(&path.file_name().unwrap_or_default().to_string_lossy()).to_owned();
         let format = Format::of(path);
-        if matches!(format, None | Some(Format::Jsonl)) {
-            if let Some(recording) = recording(path, &name, config)? {
-                self.recordings.push(recording);
-                return Ok(());
-            }
+        if matches!(format, None | Some(Format::Jsonl))
+            && let Some(recording) = recording(path, &name, config)?
+        {
+            self.recordings.push(recording);
+            return Ok(());
         }
         let Some(format) = format.filter(|format| *format != Format::Jsonl || holds_events(path)) else {
             let message = "no recording and no stored events: a recording is a .jsonl or .jsonl.zst file whose first \
@@ -114,7 +114,8 @@ impl Found {
             let message = "from and to are for stored data sets: a part of a recording has no books to start from";
             return Err(Error::config("replay.open", message));
         }
-        if config.paths.is_empty() || self.recordings.is_empty() && (config.venue.is_some() || config.exchange.is_some())
+        if config.paths.is_empty()
+            || self.recordings.is_empty() && (config.venue.is_some() || config.exchange.is_some())
         {
             let message = "venue and exchange are for recordings, and there are none";
             return Err(Error::config("replay.open", message));

@@ -105,7 +105,13 @@ impl Lines {
 pub(crate) fn open(path: &Path, length: u64, read: Arc<AtomicU64>) -> Result<Box<dyn BufRead + Send>> {
     let told = |error| Error::io("replay.open", path, error);
     let file = File::open(path).map_err(told)?;
-    let mut plain = BufReader::with_capacity(1 << 16, Counted { file: file.take(length), read });
+    let mut plain = BufReader::with_capacity(
+        1 << 16,
+        Counted {
+            file: file.take(length),
+            read,
+        },
+    );
     // A short first read is no matter: a file gives what it has.
     if !plain.fill_buf().map_err(told)?.starts_with(&ZSTD_MAGIC) {
         return Ok(Box::new(plain));

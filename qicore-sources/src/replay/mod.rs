@@ -62,7 +62,9 @@ pub struct Replay {
 
 impl fmt::Debug for Replay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Replay").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Replay")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -155,8 +157,11 @@ impl Replay {
 
     fn data_set_readers(&mut self, data_sets: Vec<DataSet>) -> Vec<Start> {
         let mut readers: Vec<Start> = Vec::new();
-        let groups: Vec<_> = data_sets.into_iter().flat_map(|set| set.into_groups(&self.config)).collect();
-        for (name, group) in groups {
+        let groups: Vec<_> = data_sets
+            .into_iter()
+            .flat_map(|set| set.into_groups(&self.config))
+            .collect();
+        for (name, mut group) in groups {
             self.read.push(Vec::new());
             let read = self.counter();
             let identity = group.identity();
@@ -202,12 +207,19 @@ impl Source for Replay {
             return Ok(Box::new(damaged::Rejects(None)));
         }
         let of_lane = |recording: &&Arc<Recording>| {
-            lane.as_str().strip_prefix(&*recording.name).is_some_and(|rest| rest.starts_with('/'))
+            lane.as_str()
+                .strip_prefix(&*recording.name)
+                .is_some_and(|rest| rest.starts_with('/'))
         };
         // Of `a` and `a/b`, which may both begin a name, the longer is meant.
-        let recording = self.recordings.iter().filter(of_lane).max_by_key(|recording| recording.name.len());
+        let recording = self
+            .recordings
+            .iter()
+            .filter(of_lane)
+            .max_by_key(|recording| recording.name.len());
         let message = "the lane belongs to none of the recordings";
-        let recording = recording.ok_or_else(|| Error::new(ErrorKind::Internal, "replay.decoder", message).with("lane", lane))?;
+        let recording =
+            recording.ok_or_else(|| Error::new(ErrorKind::Internal, "replay.decoder", message).with("lane", lane))?;
         recording.decoder()
     }
 
@@ -215,7 +227,11 @@ impl Source for Replay {
     fn progress(&self) -> Option<Progress> {
         let of_input = |readers: &Vec<Arc<AtomicU64>>| readers.iter().map(|read| read.load(Ordering::Relaxed)).min();
         let done: u64 = self.read.iter().filter_map(of_input).sum();
-        Some(Progress { done: done.min(self.total), total: Some(self.total), unit: "bytes" })
+        Some(Progress {
+            done: done.min(self.total),
+            total: Some(self.total),
+            unit: "bytes",
+        })
     }
 
     async fn close(&mut self) -> Result<()> {
@@ -228,7 +244,9 @@ impl Source for Replay {
 /// Whether a file is a recording: whether its first line is a header.
 pub(crate) fn is_recording(path: &std::path::Path) -> Result<bool> {
     let mut lines = lines::Lines::open(path, ReplayConfig::default().max_record_bytes, Arc::default())?;
-    Ok(lines.next().is_some_and(|line| record::Header::read(line.bytes).is_some()))
+    Ok(lines
+        .next()
+        .is_some_and(|line| record::Header::read(line.bytes).is_some()))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -247,5 +265,7 @@ pub(crate) fn identity<'a>(kind: &str, parts: impl IntoIterator<Item = &'a [u8]>
 
 /// The size of a file.
 fn size(path: &std::path::Path) -> Result<u64> {
-    Ok(fs::metadata(path).map_err(|error| Error::io("replay.open", path, error))?.len())
+    Ok(fs::metadata(path)
+        .map_err(|error| Error::io("replay.open", path, error))?
+        .len())
 }

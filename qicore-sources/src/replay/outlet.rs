@@ -193,6 +193,8 @@ impl Outlet {
         };
         let (lane, last) = (lane.lane.clone(), lane.last);
         let run = Run { lane, content, last };
-        self.sender.blocking_send(Ok(Message::Run(run))).map_err(|_| Stop::Closed)
+        self.sender
+            .blocking_send(Ok(Message::Run(run)))
+            .map_err(|_| Stop::Closed)
     }
 }

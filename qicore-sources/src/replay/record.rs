@@ -33,10 +33,16 @@ impl Header {
         Some(match serde_json::from_slice::<Self>(line) {
             Ok(header) if header.format <= FORMAT => Ok(header),
             Ok(header) => {
-                let message = format!("recordings of format {} are not known, up to {FORMAT} are", header.format);
+                let message = format!(
+                    "recordings of format {} are not known, up to {FORMAT} are",
+                    header.format
+                );
                 Err(Error::config("replay.header", message))
             }
-            Err(error) => Err(Error::config("replay.header", format!("the header is damaged: {error}"))),
+            Err(error) => Err(Error::config(
+                "replay.header",
+                format!("the header is damaged: {error}"),
+            )),
         })
     }
 }
@@ -166,7 +172,13 @@ mod tests {
     #[test]
     fn base64() {
         // RFC 4648, 10.
-        for (text, bytes) in [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYmE=", "fooba")] {
+        for (text, bytes) in [
+            ("", ""),
+            ("Zg==", "f"),
+            ("Zm8=", "fo"),
+            ("Zm9v", "foo"),
+            ("Zm9vYmE=", "fooba"),
+        ] {
             assert_eq!(from_base64(text).as_deref(), Some(bytes.as_bytes()), "{text}");
         }
         assert_eq!(from_base64("/+8"), Some(vec![0xff, 0xef]));
@@ -191,7 +203,9 @@ mod tests {
     #[test]
     fn times_are_read_from_their_text() {
         let line = br#"{"t":"recv","conn":"c","ts":1618678132.123456789,"data":"x"}"#;
-        let Ok(Entry::Frame(_, frame)) = read(1, line) else { panic!() };
+        let Ok(Entry::Frame(_, frame)) = read(1, line) else {
+            panic!()
+        };
         assert_eq!(frame.received, Some(Timestamp::from_nanos(1_618_678_132_123_456_789)));
     }
 
@@ -200,10 +214,19 @@ mod tests {
         for (line, told) in [
             (&br#"{"t":"recv","conn":"c","ts":1,"da"#[..], "cut at line 7"),
             (br#"{"t":"recv","conn":"c","data":5}"#, "invalid type"),
-            (br#"{"t":"recv","conn":"c","ts":"noon","data":""}"#, "malformed timestamp"),
-            (br#"{"t":"recv","conn":"c","ts":1e400,"data":""}"#, "malformed timestamp"),
+            (
+                br#"{"t":"recv","conn":"c","ts":"noon","data":""}"#,
+                "malformed timestamp",
+            ),
+            (
+                br#"{"t":"recv","conn":"c","ts":1e400,"data":""}"#,
+                "malformed timestamp",
+            ),
             (br#"{"t":"recv","conn":"c"}"#, "either data or b64"),
-            (br#"{"t":"recv","conn":"c","data":"","b64":"Zg=="}"#, "either data or b64"),
+            (
+                br#"{"t":"recv","conn":"c","data":"","b64":"Zg=="}"#,
+                "either data or b64",
+            ),
             (br#"{"t":"recv","conn":"c","b64":"!"}"#, "not base64"),
             (br#"{"t":"recv","data":""}"#, "no conn"),
             (br#"{"t":"receive","conn":"c","data":""}"#, "\"receive\" are not known"),

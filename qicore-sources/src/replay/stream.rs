@@ -147,7 +147,12 @@ impl Stream {
             self.head = Some(run);
         }
         let position = Position::at(last).with_detail(Arc::clone(&self.identity));
-        Some(Batch { lane, content, position, end: None })
+        Some(Batch {
+            lane,
+            content,
+            position,
+            end: None,
+        })
     }
 
     /// The ends of its lanes, when it has no more. A lane that an earlier run has finished is not ended again.

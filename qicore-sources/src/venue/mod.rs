@@ -127,7 +127,11 @@ macro_rules! venue {
 
 /// All venues, compiled in or not.
 pub const VENUES: &[Venue] = &[
-    venue!(binance, "binance", &[("BINANCE", "binance"), ("BINANCE_US", "binance_us")]),
+    venue!(
+        binance,
+        "binance",
+        &[("BINANCE", "binance"), ("BINANCE_US", "binance_us")]
+    ),
     venue!(coinbase, "coinbase", &[("COINBASE", "coinbase")]),
     venue!(kraken, "kraken", &[("KRAKEN", "kraken")]),
 ];
@@ -135,20 +139,33 @@ pub const VENUES: &[Venue] = &[
 impl Venue {
     /// The venue of a plugin's name.
     pub fn named(name: &str) -> Result<&'static Self, Error> {
-        VENUES.iter().find(|venue| venue.name == name).ok_or_else(|| unknown(name))
+        VENUES
+            .iter()
+            .find(|venue| venue.name == name)
+            .ok_or_else(|| unknown(name))
     }
 
     /// The venue and exchange of a recording's header.
     pub fn recorded_as(name: &str) -> Result<(&'static Self, &'static str), Error> {
-        let all = VENUES.iter().flat_map(|venue| venue.recorded_as.iter().map(move |(as_, exchange)| (venue, as_, exchange)));
+        let all = VENUES.iter().flat_map(|venue| {
+            venue
+                .recorded_as
+                .iter()
+                .map(move |(as_, exchange)| (venue, as_, exchange))
+        });
         let found = all.into_iter().find(|(_, as_, _)| as_.eq_ignore_ascii_case(name));
-        found.map(|(venue, _, exchange)| (venue, *exchange)).ok_or_else(|| unknown(name))
+        found
+            .map(|(venue, _, exchange)| (venue, *exchange))
+            .ok_or_else(|| unknown(name))
     }
 
     /// A decoder for one lane.
     pub fn decoder(&self, context: &VenueContext) -> Result<Box<dyn Decoder>, Error> {
         let new = self.decoder.ok_or_else(|| {
-            let message = format!("{} is not compiled in: enable the cargo feature {:?}", self.name, self.name);
+            let message = format!(
+                "{} is not compiled in: enable the cargo feature {:?}",
+                self.name, self.name
+            );
             Error::config("venue", message)
         })?;
         Ok(new(context))

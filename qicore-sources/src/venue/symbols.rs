@@ -13,11 +13,18 @@ pub struct SymbolMap(RwLock<HashMap<Box<str>, Symbol>>);
 impl SymbolMap {
     /// Learns a name.
     pub fn insert(&self, native: &str, symbol: Symbol) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(native.into(), symbol);
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(native.into(), symbol);
     }
 
     /// The symbol of a name that has been learnt.
     pub fn get(&self, native: &str) -> Option<Symbol> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(native).copied()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(native)
+            .copied()
     }
 }

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 #[cfg(feature = "replay")]
+pub(crate) mod recordings;
+#[cfg(feature = "replay")]
 pub(crate) mod tables;
 
 use std::collections::BTreeMap;
@@ -17,7 +19,9 @@ use qicore_data::{
 
 /// A recording that comes with the project.
 pub(crate) fn example(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/data").join(format!("{name}.jsonl.zst"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples/data")
+        .join(format!("{name}.jsonl.zst"))
 }
 
 pub(crate) const RECORDINGS: [&str; 3] = ["KRAKEN", "COINBASE", "BINANCE"];
@@ -28,7 +32,10 @@ pub(crate) struct Stored(pub(crate) BTreeMap<Lane, Checkpoint>);
 
 impl Stored {
     pub(crate) fn at(lane: &Lane, position: Position) -> Self {
-        Self(BTreeMap::from([(lane.clone(), Checkpoint::new(lane.clone(), position))]))
+        Self(BTreeMap::from([(
+            lane.clone(),
+            Checkpoint::new(lane.clone(), position),
+        )]))
     }
 
     pub(crate) fn finished(mut self) -> Self {

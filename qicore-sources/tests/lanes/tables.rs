@@ -8,7 +8,10 @@ use qicore_data::columns::columns;
 use qicore_data::{Event, EventType};
 
 pub(crate) fn jsonl(events: &[Event]) -> Vec<u8> {
-    events.iter().flat_map(|event| serde_json::to_vec(event).unwrap().into_iter().chain(*b"\n")).collect()
+    events
+        .iter()
+        .flat_map(|event| serde_json::to_vec(event).unwrap().into_iter().chain(*b"\n"))
+        .collect()
 }
 
 /// Events of one type.
@@ -75,7 +78,10 @@ pub(crate) fn parquet(events: &[Event]) -> Vec<u8> {
             Kind::Count => Arc::new(some!(Cell::Count(count) => count).collect::<UInt64Array>()),
             Kind::Flag => Arc::new(some!(Cell::Flag(flag) => flag).collect::<BooleanArray>()),
             Kind::Levels => {
-                let fields: Fields = ["price", "size"].map(|name| Field::new(name, DECIMAL, true)).to_vec().into();
+                let fields: Fields = ["price", "size"]
+                    .map(|name| Field::new(name, DECIMAL, true))
+                    .to_vec()
+                    .into();
                 let mut lists = ListBuilder::new(StructBuilder::from_fields(fields, 0));
                 for cell in cells() {
                     let Cell::Levels(levels) = cell else { panic!() };
@@ -93,7 +99,8 @@ pub(crate) fn parquet(events: &[Event]) -> Vec<u8> {
         }
     };
     let layout = columns(events[0].event_type());
-    let batch = RecordBatch::try_from_iter_with_nullable(layout.iter().map(|column| (column.name, array(column), true)));
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(layout.iter().map(|column| (column.name, array(column), true)));
     let batch = batch.unwrap();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
@@ -118,8 +125,15 @@ pub(crate) fn partitioned(root: &Path, lane: &str, extension: &str, write: Write
     let mut partitions: BTreeMap<(EventType, PathBuf), Vec<Event>> = BTreeMap::new();
     for event in events {
         let kind = event.event_type();
-        let folder = format!("type={kind}/exchange={}/date={}", event.exchange, event.timestamp.date());
-        partitions.entry((kind, root.join(folder))).or_default().push(event.clone());
+        let folder = format!(
+            "type={kind}/exchange={}/date={}",
+            event.exchange,
+            event.timestamp.date()
+        );
+        partitions
+            .entry((kind, root.join(folder)))
+            .or_default()
+            .push(event.clone());
     }
     for ((_, folder), events) in partitions {
         fs::create_dir_all(&folder).unwrap();

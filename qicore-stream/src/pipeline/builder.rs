@@ -159,7 +159,12 @@ impl PipelineBuilder {
         if self.sinks.is_empty() {
             return Err(config("no sink: add .sink(…)"));
         }
-        let limits = [self.options.read_items, self.options.read_bytes, self.options.queue_items, self.options.queue_bytes];
+        let limits = [
+            self.options.read_items,
+            self.options.read_bytes,
+            self.options.queue_items,
+            self.options.queue_bytes,
+        ];
         if limits.contains(&0) {
             return Err(config("read and queue limits must be greater than 0"));
         }
@@ -173,8 +178,19 @@ impl PipelineBuilder {
             stages.push(stage);
         }
         let name = source.name().to_owned();
-        let parts = Shared::new(self.name, name, stages, self.transforms, self.dead_letters, self.options);
-        Ok(Pipeline { parts, source, store: self.store })
+        let parts = Shared::new(
+            self.name,
+            name,
+            stages,
+            self.transforms,
+            self.dead_letters,
+            self.options,
+        );
+        Ok(Pipeline {
+            parts,
+            source,
+            store: self.store,
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use qicore_data::{BatchPolicy, Mistake, Mistakes, Registry, RetryPolicy, Settings};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::{Options, Pipeline, PipelineBuilder, SinkOptions};
 use crate::breaker::BreakerPolicy;
@@ -25,6 +26,12 @@ impl Gather {
     fn keep<T>(&mut self, result: Result<T, Mistakes>) -> Option<T> {
         result.map_err(|mistakes| self.0.extend(mistakes.0)).ok()
     }
+
+    /// Takes a table out of a section and reads it.
+    fn part<T: DeserializeOwned>(&mut self, section: &mut Settings, key: &str) -> Option<T> {
+        let part = self.keep(section.take_section(key)).flatten()?;
+        self.keep(part.read())
+    }
 }
 
 pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes> {
@@ -33,15 +40,15 @@ pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes
     let source = mistakes.keep(document.take_section("source")).flatten();
     let transforms = mistakes.keep(document.take_sections("transform")).unwrap_or_default();
     let sinks = mistakes.keep(document.take_sections("sink")).unwrap_or_default();
-    let options = match mistakes.keep(document.take_section("options")).flatten() {
-        Some(section) => mistakes.keep(section.read::<Options>()),
-        None => Some(Options::default()),
-    };
+    let options = mistakes.part::<Options>(&mut document, "options").unwrap_or_default();
     let head = mistakes.keep(document.read::<Head>());
 
     let mut builder = PipelineBuilder::new(head.as_ref().map_or_else(String::new, |head| head.name.clone()));
     match source {
-        None => mistakes.0.push(Mistake { line: 1, message: "no [source]".into() }),
+        None => mistakes.0.push(Mistake {
+            line: 1,
+            message: "no [source]".into(),
+        }),
         Some(section) => {
             if let Some(source) = mistakes.keep(registry.source(section)) {
                 builder = builder.boxed_source(source);
@@ -54,17 +61,19 @@ pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes
         }
     }
     if sinks.is_empty() {
-        mistakes.0.push(Mistake { line: 1, message: "no [[sink]]".into() });
+        mistakes.0.push(Mistake {
+            line: 1,
+            message: "no [[sink]]".into(),
+        });
     }
     for mut section in sinks {
-        let options = mistakes.keep(sink_options(&mut section));
-        let sink = mistakes.keep(registry.sink(section));
-        if let (Some(sink), Some(options)) = (sink, options) {
+        let options = sink_options(&mut section, &mut mistakes);
+        if let Some(sink) = mistakes.keep(registry.sink(section)) {
             builder = builder.sink_with(sink, options);
         }
     }
     mistakes.0.sort_by_key(|mistake| mistake.line);
-    let (Some(head), Some(options), true) = (head, options, mistakes.0.is_empty()) else {
+    let (Some(head), true) = (head, mistakes.0.is_empty()) else {
         return Err(Mistakes(mistakes.0));
     };
     finish(builder.options(options), head).map_err(|error| document.mistake(error.message()))
@@ -81,16 +90,13 @@ fn finish(mut builder: PipelineBuilder, head: Head) -> qicore_data::Result<Pipel
 }
 
 /// Takes out of a sink's section what the pipeline reads; the rest is the plugin's.
-fn sink_options(section: &mut Settings) -> Result<SinkOptions, Mistakes> {
-    let mut options = SinkOptions { name: section.take_str("name")?, ..SinkOptions::default() };
-    if let Some(batch) = section.take_section("batch")? {
-        options.batch = Some(batch.read::<BatchPolicy>()?);
-    }
-    if let Some(retry) = section.take_section("retry")? {
-        options.retry = retry.read::<RetryPolicy>()?;
-    }
-    if let Some(breaker) = section.take_section("breaker")? {
-        options.breaker = breaker.read::<BreakerPolicy>()?;
-    }
-    Ok(options)
+fn sink_options(section: &mut Settings, mistakes: &mut Gather) -> SinkOptions {
+    let mut options = SinkOptions {
+        name: mistakes.keep(section.take_str("name")).flatten(),
+        ..SinkOptions::default()
+    };
+    options.batch = mistakes.part::<BatchPolicy>(section, "batch");
+    options.retry = mistakes.part::<RetryPolicy>(section, "retry").unwrap_or_default();
+    options.breaker = mistakes.part::<BreakerPolicy>(section, "breaker").unwrap_or_default();
+    options
 }

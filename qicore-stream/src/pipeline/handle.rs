@@ -58,7 +58,9 @@ impl Handle {
     pub async fn finished(&mut self) -> Result<Summary> {
         let result = (&mut self.task).await;
         result.unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, "pipeline", error.to_string())))?;
-        Ok(Summary { stats: self.counts.snapshot() })
+        Ok(Summary {
+            stats: self.counts.snapshot(),
+        })
     }
 
     /// Waits for the end of the run.

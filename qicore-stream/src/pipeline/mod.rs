@@ -99,8 +99,12 @@ impl Pipeline {
     pub async fn connect(mut self) -> Result<()> {
         for stage in self.parts.sinks.iter() {
             let name = |error: qicore_data::Error| error.with("sink", &stage.name);
-            in_time(&stage.retry, "sink.open", stage.sink.open()).await.map_err(name)?;
-            in_time(&stage.retry, "sink.close", stage.sink.close()).await.map_err(name)?;
+            in_time(&stage.retry, "sink.open", stage.sink.open())
+                .await
+                .map_err(name)?;
+            in_time(&stage.retry, "sink.close", stage.sink.close())
+                .await
+                .map_err(name)?;
         }
         let retry = &self.parts.options.retry;
         in_time(retry, "source.open", self.source.open(Arc::new(FromStart))).await?;

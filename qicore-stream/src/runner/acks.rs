@@ -66,7 +66,11 @@ struct Waiting {
 
 impl LaneAcks {
     pub(super) fn new(lane: Lane, commits: Arc<Commits>) -> Arc<Self> {
-        Arc::new(Self { lane, commits, batches: Mutex::default() })
+        Arc::new(Self {
+            lane,
+            commits,
+            batches: Mutex::default(),
+        })
     }
 
     fn batches(&self) -> MutexGuard<'_, Batches> {
@@ -78,7 +82,11 @@ impl LaneAcks {
     pub(super) fn track(self: &Arc<Self>, offset: u64, checkpoint: Option<Arc<Checkpoint>>) -> Lineage {
         let mut batches = self.batches();
         let number = batches.first + batches.waiting.len() as u64;
-        batches.waiting.push_back(Waiting { offset, checkpoint, verdict: None });
+        batches.waiting.push_back(Waiting {
+            offset,
+            checkpoint,
+            verdict: None,
+        });
         let this = Arc::clone(self);
         Lineage::new(move |verdict| this.settled(number, verdict))
     }
@@ -91,7 +99,14 @@ impl LaneAcks {
         }
         let mut newest = None;
         while !batches.stuck {
-            let Some(Waiting { verdict: Some(verdict), offset, .. }) = batches.waiting.front() else { break };
+            let Some(Waiting {
+                verdict: Some(verdict),
+                offset,
+                ..
+            }) = batches.waiting.front()
+            else {
+                break;
+            };
             if *verdict == Verdict::Abandoned {
                 let offset = *offset;
                 batches.stuck = true;

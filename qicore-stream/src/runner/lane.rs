@@ -59,7 +59,10 @@ impl LaneTask {
         if let Some(from) = &start.from {
             restore(from, &mut transforms)?;
         }
-        let position = start.from.as_ref().map_or(Position::at(0), |from| from.position.clone());
+        let position = start
+            .from
+            .as_ref()
+            .map_or(Position::at(0), |from| from.position.clone());
         Ok(Self {
             acks: LaneAcks::new(lane.clone(), Arc::clone(&shared.commits)),
             counts: shared.counts.lane(&lane),
@@ -108,9 +111,15 @@ impl LaneTask {
 
     /// Takes up the decoder, with its state from the checkpoint.
     fn adopt(&mut self, mut decoder: Box<dyn Decoder>) -> Result<()> {
-        let state = self.start.from.as_ref().and_then(|from| from.state.iter().find(|state| state.stage == DECODER));
+        let state = self
+            .start
+            .from
+            .as_ref()
+            .and_then(|from| from.state.iter().find(|state| state.stage == DECODER));
         if let Some(snapshot) = state {
-            decoder.restore(&snapshot.state).map_err(|error| error.with("lane", &self.lane))?;
+            decoder
+                .restore(&snapshot.state)
+                .map_err(|error| error.with("lane", &self.lane))?;
         }
         self.decoder = Some(decoder);
         Ok(())
@@ -119,9 +128,13 @@ impl LaneTask {
     /// Processes a batch, cut where a sink's position lies inside it, so that each part is new to a sink or known to
     /// it as a whole.
     async fn batch(&mut self, batch: Batch) -> Result<()> {
-        let Batch { mut content, position, .. } = batch;
+        let Batch {
+            mut content, position, ..
+        } = batch;
         let end = position.offset;
-        if self.replayable && let Some(from) = &self.start.from {
+        if self.replayable
+            && let Some(from) = &self.start.from
+        {
             drop(content.split_to(from.position.offset, end));
             if end <= from.position.offset {
                 return Ok(());
@@ -158,7 +171,13 @@ impl LaneTask {
                 self.counts.messages.add(events.len());
                 return Ok(events);
             }
-            _ => return Err(Error::new(ErrorKind::Unsupported, "lane.decode", "unknown kind of batch")),
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "lane.decode",
+                    "unknown kind of batch",
+                ));
+            }
         };
         let mut events = Vec::with_capacity(frames.len());
         let mut refused = Vec::new();
@@ -193,7 +212,11 @@ impl LaneTask {
         }
         match &mut self.decoder {
             Some(decoder) => decoder.decode(frame, events),
-            None => Err(Error::new(ErrorKind::Internal, "lane.decode", "frames came without a decoder")),
+            None => Err(Error::new(
+                ErrorKind::Internal,
+                "lane.decode",
+                "frames came without a decoder",
+            )),
         }
     }
 
@@ -235,10 +258,16 @@ impl LaneTask {
             Some(decoder) => decoder.snapshot()?,
             None => None,
         };
-        checkpoint.state.extend(decoder.map(|state| Snapshot { stage: DECODER.to_owned(), state }));
+        checkpoint.state.extend(decoder.map(|state| Snapshot {
+            stage: DECODER.to_owned(),
+            state,
+        }));
         for (at, transform) in self.transforms.iter().enumerate() {
             let state = transform.snapshot()?;
-            checkpoint.state.extend(state.map(|state| Snapshot { stage: stage_name(at, transform.as_ref()), state }));
+            checkpoint.state.extend(state.map(|state| Snapshot {
+                stage: stage_name(at, transform.as_ref()),
+                state,
+            }));
         }
         self.checkpoint_at = Instant::now() + self.shared.options.checkpoint_every;
         Ok(Arc::new(checkpoint))
@@ -247,7 +276,8 @@ impl LaneTask {
     /// Hands out a checkpoint with nothing else.
     async fn mark(&mut self) -> Result<()> {
         let checkpoint = self.checkpoint(false)?;
-        self.hand_out(Vec::new(), self.position.offset, Some(checkpoint), false).await
+        self.hand_out(Vec::new(), self.position.offset, Some(checkpoint), false)
+            .await
     }
 
     /// The source has no more: what the transforms hold goes out, with the lane's last checkpoint.
@@ -275,12 +305,23 @@ impl LaneTask {
         self.counts.written(&events);
         self.dirty = checkpoint.is_none();
         let offset = self.position.offset;
-        let cost = Cost { items: events.len(), bytes: events.iter().map(Event::weight).sum() };
+        let cost = Cost {
+            items: events.len(),
+            bytes: events.iter().map(Event::weight).sum(),
+        };
         let lineage = self.acks.track(offset, checkpoint.clone());
         let events = Arc::new(events);
         for outlet in &self.outlets {
             let (events, checkpoint, lineage) = (Arc::clone(&events), checkpoint.clone(), lineage.clone());
-            let item = Item { events, cost, after, offset, last, checkpoint, lineage };
+            let item = Item {
+                events,
+                cost,
+                after,
+                offset,
+                last,
+                checkpoint,
+                lineage,
+            };
             if outlet.send(item, cost).await.is_err() {
                 // The outlet's own error says why.
                 return Err(Error::new(ErrorKind::Abandoned, "lane", "a sink has stopped").with("lane", &self.lane));

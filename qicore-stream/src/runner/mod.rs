@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qicore_data::{
-    Batch, BatchLimit, BatchPolicy, Checkpoint, Content, DeadLetter, Error, ErrorKind, Lane, NewTransform, Resume,
-    Result, RetryAdvice, RetryPolicy, Sink, Source,
+    Batch, BatchLimit, BatchPolicy, Checkpoint, Content, DeadLetter, Error, ErrorKind, Lane, NewTransform, Result,
+    Resume, RetryAdvice, RetryPolicy, Sink, Source,
 };
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -73,18 +73,34 @@ impl Shared {
         let stages = transforms.iter().map(|new| new().name().to_owned()).collect();
         let counts = Counts::new(stages, sinks.iter().map(|stage| stage.name.clone()).collect());
         let (counts, commits) = (Arc::new(counts), Arc::default());
-        Self { name, source, sinks: sinks.into(), transforms, dead_letters, options, counts, commits }
+        Self {
+            name,
+            source,
+            sinks: sinks.into(),
+            transforms,
+            dead_letters,
+            options,
+            counts,
+            commits,
+        }
     }
 
     /// Puts letters away durably, or fails the run: a row is never dropped.
     async fn dead_letters(&self, letters: Vec<DeadLetter>) -> Result<()> {
         let (Some(first), Some(store)) = (letters.first(), &self.dead_letters) else {
             let Some(first) = letters.first() else { return Ok(()) };
-            let message = format!("{} and no dead letters are set: add .dead_letters(…) to keep such rows", first.error);
+            let message = format!(
+                "{} and no dead letters are set: add .dead_letters(…) to keep such rows",
+                first.error
+            );
             let error = Error::new(ErrorKind::Rejected, "pipeline", message);
-            return Err(error.with("stage", &first.stage).with("lane", &first.lane).with("offset", first.offset));
+            return Err(error
+                .with("stage", &first.stage)
+                .with("lane", &first.lane)
+                .with("offset", first.offset));
         };
-        let failed = |error: &Error, pause| tracing::warn!(stage = first.stage, %error, ?pause, "dead letters: trying again");
+        let failed =
+            |error: &Error, pause| tracing::warn!(stage = first.stage, %error, ?pause, "dead letters: trying again");
         retrying(&self.options.retry, failed, || {
             in_time(&self.options.retry, "dead_letters.write", store.write(letters.clone()))
         })
@@ -143,6 +159,7 @@ impl Runner {
     /// Runs to the end of the source, to a stop, or to the first error; then drains, commits and closes.
     pub(crate) async fn run(mut self) -> Result<()> {
         let mut stop = self.stop.clone();
+        self.shared.counts.started();
         let result = tokio::select! {
             result = self.run_to_end() => result,
             _ = stop.wait_for(|stop| *stop == Stop::Abort) => {
@@ -152,6 +169,7 @@ impl Runner {
         };
         // Ends every task that is still there: after an abort, or past the deadline.
         self.tasks.shutdown().await;
+        self.shared.counts.ended();
         result
     }
 
@@ -172,9 +190,11 @@ impl Runner {
     async fn open(&mut self) -> Result<()> {
         for stage in self.shared.sinks.iter() {
             let failed = |error: &Error, pause| tracing::warn!(sink = stage.name, %error, ?pause, "opening again");
-            retrying(&stage.retry, failed, || in_time(&stage.retry, "sink.open", stage.sink.open()))
-                .await
-                .map_err(|error| error.with("sink", &stage.name))?;
+            retrying(&stage.retry, failed, || {
+                in_time(&stage.retry, "sink.open", stage.sink.open())
+            })
+            .await
+            .map_err(|error| error.with("sink", &stage.name))?;
         }
         let retry = &self.shared.options.retry;
         let resume: Arc<dyn Resume> = self.resume.clone();
@@ -232,7 +252,10 @@ impl Runner {
         } else {
             None
         };
-        let cost = Cost { items: batch.content.len(), bytes: batch.content.weight() };
+        let cost = Cost {
+            items: batch.content.len(),
+            bytes: batch.content.weight(),
+        };
         if !self.send(&input.intake, Intake { batch, decoder }, cost).await? {
             // The lane has failed; its task says why.
             return self.tasks.join_next().await.map_or(Ok(()), flatten);
@@ -262,7 +285,10 @@ impl Runner {
     async fn start_lane(&mut self, lane: Lane) -> Result<LaneInput> {
         let start = self.resume.start(&lane).await?;
         let options = &self.shared.options;
-        let bounds = Bounds { items: options.queue_items, bytes: options.queue_bytes };
+        let bounds = Bounds {
+            items: options.queue_items,
+            bytes: options.queue_bytes,
+        };
         let mut outlets = Vec::with_capacity(self.shared.sinks.len());
         for sink in 0..self.shared.sinks.len() {
             let (sender, items) = queue::bounded(bounds);
@@ -275,7 +301,10 @@ impl Runner {
         let replayable = self.source.capabilities().replayable;
         let task = LaneTask::new(lane, Arc::clone(&self.shared), received, outlets, start, replayable)?;
         self.tasks.spawn(task.run());
-        Ok(LaneInput { intake, has_decoder: false })
+        Ok(LaneInput {
+            intake,
+            has_decoder: false,
+        })
     }
 
     async fn commit(&mut self) -> Result<()> {
@@ -300,7 +329,9 @@ impl Runner {
         })
         .await;
         if drained.is_err() {
-            let message = format!("not everything could be written within drain_deadline = {deadline:?}; it is read again at the next start");
+            let message = format!(
+                "not everything could be written within drain_deadline = {deadline:?}; it is read again at the next start"
+            );
             self.fail(Error::new(ErrorKind::Timeout, "pipeline.drain", message));
             self.tasks.abort_all();
             while self.tasks.join_next().await.is_some() {}
@@ -344,13 +375,19 @@ async fn commit(shared: &Shared, store: &Option<Arc<dyn CheckpointStore>>, sourc
 
 async fn save(retry: &RetryPolicy, store: &dyn CheckpointStore, checkpoint: &Checkpoint) -> Result<()> {
     let failed = |error: &Error, pause| tracing::warn!(%error, ?pause, "checkpoint: trying again");
-    retrying(retry, failed, || in_time(retry, "checkpoints.save", store.save(checkpoint))).await
+    retrying(retry, failed, || {
+        in_time(retry, "checkpoints.save", store.save(checkpoint))
+    })
+    .await
 }
 
 /// A failed read is tried again while its error advises it.
 async fn pause_after(shared: &Shared, error: Error, failures: usize) -> Result<()> {
     let policy = &shared.options.retry;
-    let pause = policy.first_pause.saturating_mul(1 << failures.min(20)).min(policy.longest_pause);
+    let pause = policy
+        .first_pause
+        .saturating_mul(1 << failures.min(20))
+        .min(policy.longest_pause);
     let pause = match error.retry() {
         RetryAdvice::Backoff => pause,
         RetryAdvice::After(wait) => wait.max(pause),
@@ -373,8 +410,14 @@ fn flatten(done: Result<Result<()>, JoinError>) -> Result<()> {
         Err(error) => {
             let panic = error.into_panic();
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            Err(Error::new(ErrorKind::Internal, "pipeline", format!("a stage panicked: {text}")))
+            let text = text
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
+            Err(Error::new(
+                ErrorKind::Internal,
+                "pipeline",
+                format!("a stage panicked: {text}"),
+            ))
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use qicore_data::{BatchPolicy, Checkpoint, Delivery, Error, Event, Lane, Lineage, Receipt, Result, RetryAdvice, Verdict};
+use qicore_data::{
+    BatchPolicy, Checkpoint, Delivery, Error, Event, Lane, Lineage, Receipt, Result, RetryAdvice, Verdict,
+};
 use tokio::time::{Instant, timeout_at};
 
 use super::rejects::Rejects;
@@ -46,7 +48,12 @@ struct Gathered {
 
 impl Gathered {
     fn after(lane: &Lane, offset: u64) -> Self {
-        Self { delivery: Delivery::new(lane.clone(), offset), bytes: 0, lineages: Vec::new(), deadline: None }
+        Self {
+            delivery: Delivery::new(lane.clone(), offset),
+            bytes: 0,
+            lineages: Vec::new(),
+            deadline: None,
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -91,7 +98,15 @@ impl Outlet {
         shared: Arc<Shared>,
     ) -> Self {
         let gathered = Gathered::after(&lane, 0);
-        Self { lane, sink, held, items, shared, gathered, staged: Staged::default() }
+        Self {
+            lane,
+            sink,
+            held,
+            items,
+            shared,
+            gathered,
+            staged: Staged::default(),
+        }
     }
 
     fn stage(&self) -> &SinkStage {
@@ -121,7 +136,10 @@ impl Outlet {
 
     /// When something is to be done even if nothing comes.
     fn wake_at(&self) -> Option<Instant> {
-        let flush = self.staged.since.filter(|_| self.staged.publishable && self.gathered.is_empty());
+        let flush = self
+            .staged
+            .since
+            .filter(|_| self.staged.publishable && self.gathered.is_empty());
         let flush = flush.map(|since| since + self.stage().flush_after);
         [self.gathered.deadline, flush].into_iter().flatten().min()
     }
@@ -134,7 +152,11 @@ impl Outlet {
     }
 
     async fn take(&mut self, item: Item) -> Result<()> {
-        if self.held.as_ref().is_some_and(|held| held.covers(item.offset, item.last)) {
+        if self
+            .held
+            .as_ref()
+            .is_some_and(|held| held.covers(item.offset, item.last))
+        {
             self.counts().skipped.add(item.events.len());
             item.lineage.settle(Verdict::Delivered);
             return Ok(());
@@ -153,7 +175,9 @@ impl Outlet {
                 self.gathered.deadline = Some(Instant::now() + policy.linger);
             }
             let taken = self.gathered.room(&policy, &item.events, from, item.cost);
-            self.gathered.delivery.push(Arc::clone(&item.events), from, from + taken);
+            self.gathered
+                .delivery
+                .push(Arc::clone(&item.events), from, from + taken);
             self.gathered.bytes += if taken == item.events.len() {
                 item.cost.bytes
             } else {
@@ -212,7 +236,11 @@ impl Outlet {
     async fn flush_if_due(&mut self) -> Result<()> {
         let after = self.stage().flush_after;
         let due = self.staged.since.is_some_and(|since| since + after <= Instant::now());
-        if due && self.staged.publishable { self.flush().await } else { Ok(()) }
+        if due && self.staged.publishable {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 
     async fn flush(&mut self) -> Result<()> {
@@ -227,7 +255,11 @@ impl Outlet {
     fn settle(&mut self) {
         let staged = std::mem::take(&mut self.staged);
         // A merged delivery cannot tell which of its batches a refused row came from; the verdict is that of all.
-        let verdict = if staged.rejected { Verdict::Rejected } else { Verdict::Delivered };
+        let verdict = if staged.rejected {
+            Verdict::Rejected
+        } else {
+            Verdict::Delivered
+        };
         staged.lineages.into_iter().for_each(|lineage| lineage.settle(verdict));
     }
 

@@ -16,11 +16,21 @@ pub(super) struct Rejects<'a> {
 
 impl<'a> Rejects<'a> {
     fn new(shared: &'a Shared, stage: &'a str, lane: &'a Lane) -> Self {
-        Self { shared, stage, lane, letters: Vec::new() }
+        Self {
+            shared,
+            stage,
+            lane,
+            letters: Vec::new(),
+        }
     }
 
     fn push(&mut self, offset: u64, reason: &str, error: String, payload: Payload) {
-        let Self { shared, stage, lane, letters } = self;
+        let Self {
+            shared,
+            stage,
+            lane,
+            letters,
+        } = self;
         letters.push(DeadLetter {
             id: format!("{}:{lane}@{offset}/{stage}#{}", shared.name, letters.len()),
             at: Timestamp::now(),
@@ -39,7 +49,12 @@ impl<'a> Rejects<'a> {
     pub(super) fn of_frames(shared: &'a Shared, lane: &'a Lane, refused: &[(Frame, Error)]) -> Vec<DeadLetter> {
         let mut rejects = Self::new(shared, "decode", lane);
         for (frame, error) in refused {
-            rejects.push(frame.offset, error.kind().as_str(), error.to_string(), Payload::of_frame(frame));
+            rejects.push(
+                frame.offset,
+                error.kind().as_str(),
+                error.to_string(),
+                Payload::of_frame(frame),
+            );
         }
         rejects.letters
     }
@@ -73,7 +88,9 @@ impl<'a> Rejects<'a> {
                 let message = format!("the receipt names row {index} of {}", delivery.len());
                 Error::new(ErrorKind::Internal, "sink.write", message).with("sink", sink)
             })?;
-            let payload = Payload::Event { event: Box::new(event.clone()) };
+            let payload = Payload::Event {
+                event: Box::new(event.clone()),
+            };
             rejects.push(delivery.offset, error.kind().as_str(), error.to_string(), payload);
         }
         Ok(rejects.letters)

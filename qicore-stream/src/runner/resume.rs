@@ -27,17 +27,29 @@ pub(super) struct ResumeTable {
 
 impl ResumeTable {
     pub(super) fn new(sinks: Arc<[SinkStage]>, store: Option<Arc<dyn CheckpointStore>>) -> Self {
-        Self { sinks, store, lanes: Mutex::default() }
+        Self {
+            sinks,
+            store,
+            lanes: Mutex::default(),
+        }
     }
 
     /// The start of a lane. A lane that comes back later, after its end, is asked for anew.
     pub(super) async fn start(&self, lane: &Lane) -> Result<LaneStart> {
-        let known = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(lane).cloned();
+        let known = self
+            .lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(lane)
+            .cloned();
         if let Some(known) = known {
             return Ok(known);
         }
         let start = self.look_up(lane).await?;
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).insert(lane.clone(), start.clone());
+        self.lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(lane.clone(), start.clone());
         Ok(start)
     }
 
@@ -65,7 +77,10 @@ impl ResumeTable {
             .zip(&held)
             .map(|(stage, held)| if stage.stores_checkpoints { held } else { &stored })
             .min_by_key(|checkpoint| checkpoint.as_ref().map(|checkpoint| checkpoint.progress()));
-        Ok(LaneStart { from: lowest.cloned().flatten(), held })
+        Ok(LaneStart {
+            from: lowest.cloned().flatten(),
+            held,
+        })
     }
 }
 

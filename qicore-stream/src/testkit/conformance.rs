@@ -47,7 +47,10 @@ impl Resume for From {
 /// With the reason, if the source does not conform.
 pub async fn source(new: impl Fn() -> Box<dyn Source>) {
     let capabilities = new().capabilities();
-    assert!(capabilities.finite && capabilities.replayable, "this suite is for finite, replayable sources");
+    assert!(
+        capabilities.finite && capabilities.replayable,
+        "this suite is for finite, replayable sources"
+    );
     let limit = BatchLimit::new(50, 1 << 20);
     let whole = read(new(), Arc::new(FromStart), limit, false).await;
     assert!(!whole.lanes.is_empty(), "the source gives nothing; a test needs data");
@@ -56,7 +59,11 @@ pub async fn source(new: impl Fn() -> Box<dyn Source>) {
     let other_limit = read(new(), Arc::new(FromStart), cut, false).await;
     assert_same(&whole, &other_limit, "with smaller batches");
     let cancelled = read(new(), Arc::new(FromStart), limit, true).await;
-    assert_same(&whole, &cancelled, "with futures dropped between polls: next_batch is not cancel-safe");
+    assert_same(
+        &whole,
+        &cancelled,
+        "with futures dropped between polls: next_batch is not cancel-safe",
+    );
 
     let most = whole.lanes.values().map(|lane| lane.marks.len()).max().unwrap_or(0);
     let step = (most / 8).max(1);
@@ -68,15 +75,25 @@ pub async fn source(new: impl Fn() -> Box<dyn Source>) {
 /// Resumes every lane behind its batch number `at` and expects exactly the rest.
 async fn resumed(new: &impl Fn() -> Box<dyn Source>, whole: &Read, at: usize, limit: BatchLimit) {
     let mark = |lane: &LaneRead| lane.marks[at.min(lane.marks.len() - 1)].clone();
-    let from = whole.lanes.iter().map(|(name, lane)| (name.clone(), Arc::new(mark(lane).2))).collect();
+    let from = whole
+        .lanes
+        .iter()
+        .map(|(name, lane)| (name.clone(), Arc::new(mark(lane).2)))
+        .collect();
     let rest = read(new(), Arc::new(From(from)), limit, false).await;
     for (name, lane) in &whole.lanes {
         let (events, rejected, checkpoint) = mark(lane);
         let nothing = LaneRead::default();
         let rest = rest.lanes.get(name).unwrap_or(&nothing);
         let offset = checkpoint.position.offset;
-        assert!(rest.events == lane.events[events..], "lane {name} resumed at {offset} does not give the rest");
-        assert!(rest.rejected == lane.rejected[rejected..], "lane {name} resumed at {offset} refuses other frames");
+        assert!(
+            rest.events == lane.events[events..],
+            "lane {name} resumed at {offset} does not give the rest"
+        );
+        assert!(
+            rest.rejected == lane.rejected[rejected..],
+            "lane {name} resumed at {offset} refuses other frames"
+        );
     }
 }
 
@@ -84,8 +101,15 @@ fn assert_same(one: &Read, other: &Read, how: &str) {
     assert!(one.lanes.keys().eq(other.lanes.keys()), "other lanes {how}");
     for (name, lane) in &one.lanes {
         let other = &other.lanes[name];
-        assert_eq!(lane.events.len(), other.events.len(), "lane {name}: another number of events {how}");
-        assert!(lane.events == other.events && lane.rejected == other.rejected, "lane {name}: other content {how}");
+        assert_eq!(
+            lane.events.len(),
+            other.events.len(),
+            "lane {name}: another number of events {how}"
+        );
+        assert!(
+            lane.events == other.events && lane.rejected == other.rejected,
+            "lane {name}: other content {how}"
+        );
     }
 }
 
@@ -95,24 +119,43 @@ async fn read(mut source: Box<dyn Source>, resume: Arc<dyn Resume>, limit: Batch
     let mut decoders: BTreeMap<Lane, Box<dyn Decoder>> = BTreeMap::new();
     let mut last: BTreeMap<Lane, u64> = BTreeMap::new();
     loop {
-        let batch = if cancel { impatient(source.as_mut(), limit).await } else { source.next_batch(limit).await };
+        let batch = if cancel {
+            impatient(source.as_mut(), limit).await
+        } else {
+            source.next_batch(limit).await
+        };
         let Some(batch) = batch.expect("next_batch") else { break };
         let lane = batch.lane.clone();
         let before = match last.get(&lane) {
             Some(before) => *before,
-            None => resume.checkpoint(&lane).await.expect("resume").map_or(0, |from| from.position.offset),
+            None => resume
+                .checkpoint(&lane)
+                .await
+                .expect("resume")
+                .map_or(0, |from| from.position.offset),
         };
         let grows = batch.position.offset > before || batch.content.is_empty() && batch.position.offset == before;
         assert!(grows, "lane {lane}: offset {} after {before}", batch.position.offset);
-        assert!(batch.content.len() <= limit.items, "lane {lane}: {} items in a batch", batch.content.len());
+        assert!(
+            batch.content.len() <= limit.items,
+            "lane {lane}: {} items in a batch",
+            batch.content.len()
+        );
         last.insert(lane.clone(), batch.position.offset);
         let into = read.lanes.entry(lane.clone()).or_default();
         assert!(into.end.is_none(), "lane {lane}: a batch after its end");
-        let mut decoding = Decoding { source: source.as_ref(), resume: resume.as_ref(), decoders: &mut decoders };
+        let mut decoding = Decoding {
+            source: source.as_ref(),
+            resume: resume.as_ref(),
+            decoders: &mut decoders,
+        };
         decoding.take(into, &lane, batch.content, batch.position).await;
         into.end = batch.end;
     }
-    assert!(source.next_batch(limit).await.expect("next_batch").is_none(), "more batches after the end");
+    assert!(
+        source.next_batch(limit).await.expect("next_batch").is_none(),
+        "more batches after the end"
+    );
     for (name, lane) in &read.lanes {
         assert!(lane.end.is_some(), "lane {name} was not ended");
         if let Some((_, _, checkpoint)) = lane.marks.last() {
@@ -151,7 +194,10 @@ impl Decoding<'_> {
         }
         if let Some(decoder) = self.decoders.get(lane) {
             let state = decoder.snapshot().expect("snapshot");
-            checkpoint.state.extend(state.map(|state| Snapshot { stage: "decode".into(), state }));
+            checkpoint.state.extend(state.map(|state| Snapshot {
+                stage: "decode".into(),
+                state,
+            }));
         }
         into.marks.push((into.events.len(), into.rejected.len(), checkpoint));
     }
@@ -198,14 +244,23 @@ pub async fn sink(new: impl Fn() -> Arc<dyn Sink>, rows: impl AsyncFn() -> Vec<E
     let sink = new();
     sink.open().await.expect("open");
     for lane in [&one, &two] {
-        assert_eq!(sink.checkpoint(lane).await.expect("checkpoint"), None, "an empty store holds a checkpoint");
+        assert_eq!(
+            sink.checkpoint(lane).await.expect("checkpoint"),
+            None,
+            "an empty store holds a checkpoint"
+        );
     }
-    let writes = [(&one, &first, 0), (&two, &second, 0)].map(|(lane, events, after)| deliver(&*sink, lane, events, after));
+    let writes =
+        [(&one, &first, 0), (&two, &second, 0)].map(|(lane, events, after)| deliver(&*sink, lane, events, after));
     futures_util::future::join_all(writes).await;
     for (lane, offset) in [(&one, 300), (&two, 200)] {
         sink.flush(lane).await.expect("flush");
         if stores {
-            let held = sink.checkpoint(lane).await.expect("checkpoint").map(|held| held.position.offset);
+            let held = sink
+                .checkpoint(lane)
+                .await
+                .expect("checkpoint")
+                .map(|held| held.position.offset);
             assert_eq!(held, Some(offset), "lane {lane}: not the checkpoint that was flushed");
         }
     }
@@ -222,14 +277,22 @@ pub async fn sink(new: impl Fn() -> Arc<dyn Sink>, rows: impl AsyncFn() -> Vec<E
         let receipt = sink.write(&uncovered).await.expect("write");
         assert!(receipt.staged, "rows are durable without a checkpoint that covers them");
         drop(sink);
-        assert_rows(&rows().await, &expected, "after a kill behind a delivery without checkpoint");
+        assert_rows(
+            &rows().await,
+            &expected,
+            "after a kill behind a delivery without checkpoint",
+        );
     }
 
     // A process that dies with rows in flight: they are durable together with their checkpoint, or not at all.
     let sink = new();
     sink.open().await.expect("open again");
     let held = sink.checkpoint(&one).await.expect("checkpoint");
-    assert_eq!(held.is_some(), stores, "the checkpoint is not there in the next process");
+    assert_eq!(
+        held.is_some(),
+        stores,
+        "the checkpoint is not there in the next process"
+    );
     let third = trades(300..400);
     deliver(&*sink, &one, &third, 300).await;
     drop(sink);
@@ -238,7 +301,10 @@ pub async fn sink(new: impl Fn() -> Arc<dyn Sink>, rows: impl AsyncFn() -> Vec<E
     let held = sink.checkpoint(&one).await.expect("checkpoint after a kill");
     if stores {
         let offset = held.map_or(0, |held| held.position.offset);
-        assert!(offset == 300 || offset == 400, "a checkpoint that was never given: {offset}");
+        assert!(
+            offset == 300 || offset == 400,
+            "a checkpoint that was never given: {offset}"
+        );
         if offset == 300 {
             deliver(&*sink, &one, &third, 300).await;
         }
@@ -266,13 +332,20 @@ async fn deliver(sink: &dyn Sink, lane: &Lane, events: &[Event], after: u64) {
             delivery.checkpoint = Some(Arc::new(Checkpoint::new(lane.clone(), position)));
         }
         let receipt = sink.write(delivery).await.expect("write");
-        assert!(receipt.rejected.is_empty(), "sound rows are refused: {:?}", receipt.rejected);
+        assert!(
+            receipt.rejected.is_empty(),
+            "sound rows are refused: {:?}",
+            receipt.rejected
+        );
     }
 }
 
 fn assert_rows(found: &[Event], expected: &[Event], when: &str) {
     let sorted = |events: &[Event]| {
-        let mut lines: Vec<_> = events.iter().map(|event| serde_json::to_string(event).expect("JSON")).collect();
+        let mut lines: Vec<_> = events
+            .iter()
+            .map(|event| serde_json::to_string(event).expect("JSON"))
+            .collect();
         lines.sort_unstable();
         lines
     };

@@ -43,7 +43,11 @@ pub struct FaultySink {
 impl FaultySink {
     /// `plan` is asked for each write, by its number from 0.
     pub fn new(inner: Arc<dyn Sink>, plan: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
-        Self { inner, plan: Box::new(plan), calls: AtomicU64::new(0) }
+        Self {
+            inner,
+            plan: Box::new(plan),
+            calls: AtomicU64::new(0),
+        }
     }
 
     /// Writes without the row at `index`, and reports it as refused.
@@ -51,12 +55,20 @@ impl FaultySink {
         if index >= delivery.len() {
             return self.inner.write(delivery).await;
         }
-        let rest = delivery.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, event)| event.clone());
+        let rest = delivery
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != index)
+            .map(|(_, event)| event.clone());
         let mut without = Delivery::of(delivery.lane.clone(), delivery.after, delivery.offset, rest.collect());
         (without.part, without.last) = (delivery.part, delivery.last);
         without.checkpoint.clone_from(&delivery.checkpoint);
         let mut receipt = self.inner.write(&without).await?;
-        receipt.rejected.iter_mut().filter(|row| row.index >= index).for_each(|row| row.index += 1);
+        receipt
+            .rejected
+            .iter_mut()
+            .filter(|row| row.index >= index)
+            .for_each(|row| row.index += 1);
         receipt.reject(index, Error::new(ErrorKind::Rejected, "faulty.write", "injected fault"));
         Ok(receipt)
     }
@@ -120,7 +132,11 @@ pub struct FaultySource {
 impl FaultySource {
     /// `plan` is asked for each read, by its number from 0. A delayed read that is cancelled has not happened.
     pub fn new(inner: Box<dyn Source>, plan: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
-        Self { inner, plan: Box::new(plan), calls: 0 }
+        Self {
+            inner,
+            plan: Box::new(plan),
+            calls: 0,
+        }
     }
 }
 

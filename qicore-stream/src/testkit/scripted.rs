@@ -4,8 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use qicore_data::{
     Batch, BatchLimit, Checkpoint, Content, Decoder, Error, ErrorKind, Event, Lane, LaneEnd, Offsets, Position, Result,
-    Resume, Source,
-    SourceCapabilities,
+    Resume, Source, SourceCapabilities,
 };
 
 /// Makes the decoder of a scripted lane.
@@ -41,7 +40,10 @@ impl Scripted {
 
     /// Gives events of several lanes, `size` a batch, in turn.
     pub fn lanes<'a>(lanes: impl IntoIterator<Item = (&'a str, Vec<Event>)>, size: usize) -> Self {
-        let mut queues: VecDeque<VecDeque<Batch>> = lanes.into_iter().map(|(lane, events)| cut(lane, &events, size)).collect();
+        let mut queues: VecDeque<VecDeque<Batch>> = lanes
+            .into_iter()
+            .map(|(lane, events)| cut(lane, &events, size))
+            .collect();
         let mut batches = Vec::new();
         while let Some(mut queue) = queues.pop_front() {
             if let Some(batch) = queue.pop_front() {
@@ -61,7 +63,10 @@ impl Scripted {
 
     /// What has been committed so far, also by clones of this source.
     pub fn commits(&self) -> Vec<Checkpoint> {
-        self.commits.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.commits
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -94,7 +99,12 @@ fn first_part(batch: &mut Batch, items: usize) -> Option<Batch> {
         _ => end - (len - items) as u64,
     };
     let content = batch.content.split_to(cut, end);
-    Some(Batch { lane: batch.lane.clone(), content, position: Position::at(cut), end: None })
+    Some(Batch {
+        lane: batch.lane.clone(),
+        content,
+        position: Position::at(cut),
+        end: None,
+    })
 }
 
 #[async_trait]
@@ -123,11 +133,15 @@ impl Source for Scripted {
                 }
                 (None, None) => return Err(Error::new(ErrorKind::Internal, "scripted.next_batch", "not opened")),
             };
-            let Some(mut batch) = self.batches.pop_front() else { break };
+            let Some(mut batch) = self.batches.pop_front() else {
+                break;
+            };
             if start.as_ref().is_some_and(|start| start.finished) {
                 continue;
             }
-            batch.content.split_to(start.map_or(0, |start| start.position.offset), batch.position.offset);
+            batch
+                .content
+                .split_to(start.map_or(0, |start| start.position.offset), batch.position.offset);
             if let Some(first) = first_part(&mut batch, limit.items) {
                 self.batches.push_front(batch);
                 return Ok(Some(first));
@@ -142,12 +156,19 @@ impl Source for Scripted {
     fn decoder(&self, lane: &Lane) -> Result<Box<dyn Decoder>> {
         match &self.decoder {
             Some(new) => Ok(new(lane)),
-            None => Err(Error::new(ErrorKind::Config, "scripted.decoder", "frames without .decoder(…)")),
+            None => Err(Error::new(
+                ErrorKind::Config,
+                "scripted.decoder",
+                "frames without .decoder(…)",
+            )),
         }
     }
 
     async fn commit(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        self.commits.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(checkpoint.clone());
+        self.commits
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(checkpoint.clone());
         Ok(())
     }
 }

@@ -55,11 +55,16 @@ async fn cut_off_run(source: &Scripted, kept: [&Arc<Mutex<Kept>>; 2], cuts: [u64
     let mut builder = pipeline(source.clone()).transform(Number::default());
     for ((kept, mode), cut) in kept.into_iter().zip([Mode::Transactional, Mode::Staged]).zip(cuts) {
         let store = Store::on(Arc::clone(kept), mode).batch(50);
-        let faulty: Arc<dyn Sink> =
-            Arc::new(FaultySink::new(Arc::new(store), move |call| (call == cut).then_some(Fault::StopAfter)));
+        let faulty: Arc<dyn Sink> = Arc::new(FaultySink::new(Arc::new(store), move |call| {
+            (call == cut).then_some(Fault::StopAfter)
+        }));
         builder = builder.sink_with(faulty, SinkOptions::default());
     }
-    let handle = builder.options(quick().checkpoint_every(Duration::ZERO)).build().unwrap().start();
+    let handle = builder
+        .options(quick().checkpoint_every(Duration::ZERO))
+        .build()
+        .unwrap()
+        .start();
     for _ in 0..400 {
         if handle.is_finished() {
             return handle.wait().await.is_ok();
@@ -105,11 +110,18 @@ async fn with_a_checkpoint_store_a_plain_sink_misses_nothing() {
     let source = Scripted::events("a", trades(0..3000), 64);
     for cut in [3, 9, u64::MAX] {
         let store = Store::on(Arc::clone(&kept), Mode::Plain).batch(50);
-        let faulty: Arc<dyn Sink> =
-            Arc::new(FaultySink::new(Arc::new(store), move |call| (call == cut).then_some(Fault::StopAfter)));
+        let faulty: Arc<dyn Sink> = Arc::new(FaultySink::new(Arc::new(store), move |call| {
+            (call == cut).then_some(Fault::StopAfter)
+        }));
         let checkpoints = Arc::new(FileCheckpoints::new(folder.path().join("checkpoints")));
-        let builder = pipeline(source.clone()).sink_with(faulty, SinkOptions::default()).checkpoints_in(checkpoints);
-        let handle = builder.options(quick().checkpoint_every(Duration::ZERO)).build().unwrap().start();
+        let builder = pipeline(source.clone())
+            .sink_with(faulty, SinkOptions::default())
+            .checkpoints_in(checkpoints);
+        let handle = builder
+            .options(quick().checkpoint_every(Duration::ZERO))
+            .build()
+            .unwrap()
+            .start();
         if cut == u64::MAX {
             handle.wait().await.unwrap();
         } else {
@@ -123,5 +135,9 @@ async fn with_a_checkpoint_store_a_plain_sink_misses_nothing() {
     distinct.sort_unstable();
     distinct.dedup();
     assert!(distinct.into_iter().eq(0..3000));
-    assert!(found.len() < 3000 + 2 * 1500, "it went on near where it was cut off: {} rows", found.len());
+    assert!(
+        found.len() < 3000 + 2 * 1500,
+        "it went on near where it was cut off: {} rows",
+        found.len()
+    );
 }

@@ -15,10 +15,13 @@ use super::{pipeline, quick, quick_retries, three_lanes};
 async fn failures_that_pass_change_nothing() {
     let store = Store::new(Mode::Transactional).batch(100);
     let kept = store.kept();
-    let faulty: Arc<dyn Sink> =
-        Arc::new(FaultySink::new(Arc::new(store), |call| (call % 3 != 2).then_some(Fault::Fail(RetryAdvice::Backoff))));
+    let faulty: Arc<dyn Sink> = Arc::new(FaultySink::new(Arc::new(store), |call| {
+        (call % 3 != 2).then_some(Fault::Fail(RetryAdvice::Backoff))
+    }));
     // The lanes share the sink's calls: one of them may meet many failures in a row.
-    let options = SinkOptions::default().retry(quick().retry.retries(1000)).breaker(BreakerPolicy::new(0, Duration::ZERO));
+    let options = SinkOptions::default()
+        .retry(quick().retry.retries(1000))
+        .breaker(BreakerPolicy::new(0, Duration::ZERO));
     let source = FaultySource::new(Box::new(three_lanes(1000)), |call| {
         (call % 5 == 1).then_some(Fault::Fail(RetryAdvice::Backoff))
     });
@@ -42,7 +45,11 @@ async fn the_breaker_spares_a_store_that_is_down() {
     let options = SinkOptions::default()
         .retry(quick().retry.retries(1_000_000))
         .breaker(BreakerPolicy::new(5, Duration::from_secs(3600)));
-    let handle = pipeline(three_lanes(100)).sink_with(faulty, options).build().unwrap().start();
+    let handle = pipeline(three_lanes(100))
+        .sink_with(faulty, options)
+        .build()
+        .unwrap()
+        .start();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(handle.stats().sinks[0].breaker_open);
     // Three lanes may be on their way when the fifth failure opens it.
@@ -60,10 +67,19 @@ async fn a_store_that_stays_down_fails_the_run_and_the_next_run_goes_on() {
     }));
     let source = Scripted::events("a", trades(0..5000), 64);
     let options = quick().checkpoint_every(Duration::ZERO);
-    let builder = pipeline(source.clone()).options(options).sink_with(faulty, quick_retries());
+    let builder = pipeline(source.clone())
+        .options(options)
+        .sink_with(faulty, quick_retries());
     let error = builder.build().unwrap().run().await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, RetryAdvice::Exhausted), "{error}");
-    assert!(error.to_string().contains("sink=store") && error.to_string().contains("tries=4"), "{error}");
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::Unavailable, RetryAdvice::Exhausted),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("sink=store") && error.to_string().contains("tries=4"),
+        "{error}"
+    );
     let written = ids(&kept, "a").len();
     assert!(written > 0 && written < 5000);
     let again = Store::on(Arc::clone(&kept), Mode::Transactional);
@@ -74,9 +90,16 @@ async fn a_store_that_stays_down_fails_the_run_and_the_next_run_goes_on() {
 #[tokio::test]
 async fn a_panic_fails_the_run_and_is_never_counted_as_delivered() {
     let source = three_lanes(1000);
-    let faulty: Arc<dyn Sink> =
-        Arc::new(FaultySink::new(Arc::new(Store::new(Mode::Plain).batch(100)), |call| (call == 7).then_some(Fault::Panic)));
-    let error = pipeline(source.clone()).sink_with(faulty, quick_retries()).build().unwrap().run().await.unwrap_err();
+    let faulty: Arc<dyn Sink> = Arc::new(FaultySink::new(Arc::new(Store::new(Mode::Plain).batch(100)), |call| {
+        (call == 7).then_some(Fault::Panic)
+    }));
+    let error = pipeline(source.clone())
+        .sink_with(faulty, quick_retries())
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
     assert!(error.to_string().contains("injected fault"), "{error}");
     let finished = source.commits().iter().filter(|commit| commit.finished).count();
@@ -86,7 +109,13 @@ async fn a_panic_fails_the_run_and_is_never_counted_as_delivered() {
 #[tokio::test]
 async fn a_panicking_source_fails_the_run() {
     let source = FaultySource::new(Box::new(three_lanes(100)), |call| (call == 2).then_some(Fault::Panic));
-    let error = pipeline(three_lanes(0)).source(source).sink(Store::new(Mode::Plain)).build().unwrap().run().await;
+    let error = pipeline(three_lanes(0))
+        .source(source)
+        .sink(Store::new(Mode::Plain))
+        .build()
+        .unwrap()
+        .run()
+        .await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Internal);
 }
 
@@ -99,7 +128,13 @@ async fn a_write_that_hangs_times_out_and_is_tried_again() {
     }));
     let options = SinkOptions::default().retry(quick().retry.timeout(Duration::from_millis(50)));
     let source = Scripted::events("a", trades(0..100), 64);
-    pipeline(source).sink_with(faulty, options).build().unwrap().run().await.unwrap();
+    pipeline(source)
+        .sink_with(faulty, options)
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap();
     assert!(ids(&kept, "a").into_iter().eq(0..100));
 }
 
@@ -110,7 +145,9 @@ async fn a_drain_that_takes_too_long_says_so() {
     }));
     let options = quick().drain_deadline(Duration::from_millis(50));
     let source = Scripted::events("a", trades(0..100), 64);
-    let builder = pipeline(source.clone()).options(options).sink_with(stuck, SinkOptions::default());
+    let builder = pipeline(source.clone())
+        .options(options)
+        .sink_with(stuck, SinkOptions::default());
     let error = builder.build().unwrap().run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert!(error.to_string().contains("drain_deadline"), "{error}");
@@ -128,7 +165,11 @@ impl Transform for Hold {
 
     fn apply(&mut self, events: Vec<Event>, out: &mut Output) -> Result<()> {
         for (at, event) in events.into_iter().enumerate() {
-            if at % 2 == 0 { out.events.push(event) } else { self.0.push(event) }
+            if at % 2 == 0 {
+                out.events.push(event)
+            } else {
+                self.0.push(event)
+            }
         }
         Ok(())
     }
@@ -153,7 +194,10 @@ async fn what_a_transform_holds_at_the_end_passes_the_stages_behind_it() {
     let store = Store::new(Mode::Transactional);
     let kept = store.kept();
     let source = Scripted::events("a", trades(0..1000), 64);
-    let builder = pipeline(source).transform(Hold::default()).transform(Hold::default()).sink(store);
+    let builder = pipeline(source)
+        .transform(Hold::default())
+        .transform(Hold::default())
+        .sink(store);
     builder.build().unwrap().run().await.unwrap();
     let mut found = ids(&kept, "a");
     found.sort_unstable();
@@ -165,7 +209,14 @@ async fn a_checkpoint_of_another_chain_is_refused() {
     let store = Store::new(Mode::Transactional);
     let kept = store.kept();
     let source = Scripted::events("a", trades(0..1000), 64);
-    pipeline(source.clone()).transform(Hold::default()).sink(store).build().unwrap().run().await.unwrap();
+    pipeline(source.clone())
+        .transform(Hold::default())
+        .sink(store)
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap();
     kept.lock().unwrap().checkpoints.values_mut().for_each(|held| {
         held.finished = false;
         held.position.offset = 500;
@@ -181,7 +232,12 @@ async fn a_stopped_run_goes_on_with_the_state_of_its_transforms() {
     let store = Store::new(Mode::Staged);
     let kept = store.kept();
     let source = Scripted::events("a", trades(0..20_000), 64);
-    let handle = pipeline(source.clone()).transform(Hold::default()).sink(store).build().unwrap().start();
+    let handle = pipeline(source.clone())
+        .transform(Hold::default())
+        .sink(store)
+        .build()
+        .unwrap()
+        .start();
     while handle.stats().total().events() < 500 {
         tokio::task::yield_now().await;
     }
@@ -189,7 +245,14 @@ async fn a_stopped_run_goes_on_with_the_state_of_its_transforms() {
     let read = handle.wait().await.unwrap().stats.total().events();
     assert!(read < 20_000);
     let again = Store::on(Arc::clone(&kept), Mode::Staged);
-    pipeline(source).transform(Hold::default()).sink(again).build().unwrap().run().await.unwrap();
+    pipeline(source)
+        .transform(Hold::default())
+        .sink(again)
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap();
     let mut found = ids(&kept, "a");
     found.sort_unstable();
     assert!(found.into_iter().eq(0..20_000));

@@ -21,8 +21,12 @@ fn three_lanes(each: u64) -> Scripted {
 }
 
 fn quick() -> Options {
-    let retry = RetryPolicy::default().retries(3).pauses(Duration::from_millis(1), Duration::from_millis(2));
-    Options::default().checkpoint_every(Duration::from_millis(3)).retry(retry)
+    let retry = RetryPolicy::default()
+        .retries(3)
+        .pauses(Duration::from_millis(1), Duration::from_millis(2));
+    Options::default()
+        .checkpoint_every(Duration::from_millis(3))
+        .retry(retry)
 }
 
 fn quick_retries() -> SinkOptions {
@@ -39,17 +43,34 @@ async fn every_row_arrives_once_in_order_at_every_sink() {
         let (one, two) = (Store::new(mode), Store::new(Mode::Plain).batch(10));
         let kept = [one.kept(), two.kept()];
         let source = three_lanes(5000);
-        let summary = pipeline(source.clone()).sink(one).sink(two).build().unwrap().run().await.unwrap();
+        let summary = pipeline(source.clone())
+            .sink(one)
+            .sink(two)
+            .build()
+            .unwrap()
+            .run()
+            .await
+            .unwrap();
         for kept in kept {
             for (lane, at) in [("a", 0), ("b", 1), ("c", 2)] {
-                assert!(ids(&kept, lane).into_iter().eq(at * 5000..(at + 1) * 5000), "{mode:?} {lane}");
+                assert!(
+                    ids(&kept, lane).into_iter().eq(at * 5000..(at + 1) * 5000),
+                    "{mode:?} {lane}"
+                );
             }
         }
         assert_eq!(summary.stats.total().events(), 15_000);
-        assert_eq!(summary.stats.sinks.iter().map(|sink| sink.rows).collect::<Vec<_>>(), [15_000, 15_000]);
+        assert_eq!(
+            summary.stats.sinks.iter().map(|sink| sink.rows).collect::<Vec<_>>(),
+            [15_000, 15_000]
+        );
         assert_eq!(summary.stats.sinks[1].name, "store-2");
         for lane in ["a", "b", "c"] {
-            let last = source.commits().into_iter().rfind(|commit| commit.lane.as_str() == lane).unwrap();
+            let last = source
+                .commits()
+                .into_iter()
+                .rfind(|commit| commit.lane.as_str() == lane)
+                .unwrap();
             assert_eq!((last.position.offset, last.finished), (5000, true), "{mode:?} {lane}");
         }
     }
@@ -77,7 +98,10 @@ async fn a_slow_sink_holds_the_source_back() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let read = handle.stats().total().events();
     // One queue before the lane, one before the sink, a delivery of 1000 and a batch in each hand.
-    assert!(read > 0 && read <= 2 * queue as u64 + 1000 + 3 * 64, "{read} events were read ahead");
+    assert!(
+        read > 0 && read <= 2 * queue as u64 + 1000 + 3 * 64,
+        "{read} events were read ahead"
+    );
     handle.abort();
     assert!(handle.wait().await.is_err());
 }
@@ -91,7 +115,9 @@ async fn nothing_is_committed_before_every_sink_has_accepted() {
     ));
     let quick_one = Store::new(Mode::Plain);
     let kept = quick_one.kept();
-    let builder = pipeline(source.clone()).sink(quick_one).sink_with(stuck, SinkOptions::default());
+    let builder = pipeline(source.clone())
+        .sink(quick_one)
+        .sink_with(stuck, SinkOptions::default());
     let handle = builder.build().unwrap().start();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(kept.lock().unwrap().rows.len(), 1500, "the other sink is not held up");
@@ -113,7 +139,13 @@ async fn a_stop_writes_and_commits_what_has_been_read() {
     let stats = handle.wait().await.unwrap().stats;
     let read = stats.total().events();
     assert!(ids(&kept, "a").into_iter().eq(0..read), "all that was read is written");
-    assert_eq!(endless.commits().last().map(|commit| (commit.position.offset, commit.finished)), Some((read, false)));
+    assert_eq!(
+        endless
+            .commits()
+            .last()
+            .map(|commit| (commit.position.offset, commit.finished)),
+        Some((read, false))
+    );
     assert!(read < 2_000_000);
 }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use qicore_data::{
-    Batch, DeadLetter, Decoded, Decoder, ErrorKind, Event, Frame, Lane, LaneEnd, Output, Payload, Position, Result, Sink,
-    Transform,
+    Batch, DeadLetter, Decoded, Decoder, ErrorKind, Event, Frame, Lane, LaneEnd, Output, Payload, Position, Result,
+    Sink, Transform,
 };
 use qicore_stream::testkit::{Fault, FaultySink, Scripted, trades};
 
@@ -44,21 +44,40 @@ async fn refused_events_go_to_the_dead_letters_and_the_rest_lands() {
     let store = Store::new(Mode::Transactional);
     let kept = store.kept();
     let source = Scripted::events("a", trades(0..1000), 64);
-    let builder = pipeline(source.clone()).transform(Tenth).sink(store).dead_letters(&path);
+    let builder = pipeline(source.clone())
+        .transform(Tenth)
+        .sink(store)
+        .dead_letters(&path);
     let stats = builder.build().unwrap().run().await.unwrap().stats;
     assert!(ids(&kept, "a").into_iter().eq((0..1000).filter(|id| id % 10 != 0)));
     assert_eq!((stats.total().rejected, stats.stages[0].rejected), (100, 100));
 
     let letters = letters(&path);
-    let expected: Vec<_> = trades(0..1000).into_iter().filter(|event| id(event).unwrap().is_multiple_of(10)).collect();
+    let expected: Vec<_> = trades(0..1000)
+        .into_iter()
+        .filter(|event| id(event).unwrap().is_multiple_of(10))
+        .collect();
     let found = letters.iter().map(|letter| match &letter.payload {
         Payload::Event { event } => Event::clone(event),
         other => panic!("{other:?}"),
     });
     assert_eq!(found.collect::<Vec<_>>(), expected);
-    assert_eq!((letters[1].stage.as_str(), letters[1].reason.as_str(), letters[1].error.as_str()), ("tenth", "tenth", "trade 10"));
-    assert_eq!((letters[1].source.as_str(), letters[1].lane.as_str(), letters[1].offset), ("scripted", "a", 64));
-    assert!(source.commits().last().unwrap().finished, "a batch with rejects is done");
+    assert_eq!(
+        (
+            letters[1].stage.as_str(),
+            letters[1].reason.as_str(),
+            letters[1].error.as_str()
+        ),
+        ("tenth", "tenth", "trade 10")
+    );
+    assert_eq!(
+        (letters[1].source.as_str(), letters[1].lane.as_str(), letters[1].offset),
+        ("scripted", "a", 64)
+    );
+    assert!(
+        source.commits().last().unwrap().finished,
+        "a batch with rejects is done"
+    );
 }
 
 #[tokio::test]
@@ -68,14 +87,21 @@ async fn rows_that_a_store_refuses_name_the_sink() {
     let store = Store::new(Mode::Transactional).batch(100);
     let (kept, whole) = (store.kept(), Store::new(Mode::Plain));
     let all = whole.kept();
-    let faulty: Arc<dyn Sink> = Arc::new(FaultySink::new(Arc::new(store), |call| (call == 1).then_some(Fault::RejectRow(3))));
+    let faulty: Arc<dyn Sink> = Arc::new(FaultySink::new(Arc::new(store), |call| {
+        (call == 1).then_some(Fault::RejectRow(3))
+    }));
     let source = Scripted::events("a", trades(0..500), 50);
-    let builder = pipeline(source).sink_with(faulty, quick_retries().name("pg")).sink(whole).dead_letters(&path);
+    let builder = pipeline(source)
+        .sink_with(faulty, quick_retries().name("pg"))
+        .sink(whole)
+        .dead_letters(&path);
     let stats = builder.build().unwrap().run().await.unwrap().stats;
     let letters = letters(&path);
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].stage, "sink:pg");
-    let Payload::Event { event } = &letters[0].payload else { panic!("{letters:?}") };
+    let Payload::Event { event } = &letters[0].payload else {
+        panic!("{letters:?}")
+    };
     let refused = id(event).unwrap();
     assert!(ids(&kept, "a").into_iter().eq((0..500).filter(|id| *id != refused)));
     assert!(ids(&all, "a").into_iter().eq(0..500), "the other sink has the row");
@@ -95,7 +121,10 @@ async fn without_dead_letters_a_refused_row_fails_the_run() {
 #[tokio::test]
 async fn dead_letters_that_cannot_be_written_fail_the_run() {
     let source = Scripted::events("a", trades(0..100), 64);
-    let builder = pipeline(source.clone()).transform(Tenth).sink(Store::new(Mode::Plain)).dead_letters("/dev/full");
+    let builder = pipeline(source.clone())
+        .transform(Tenth)
+        .sink(Store::new(Mode::Plain))
+        .dead_letters("/dev/full");
     let error = builder.build().unwrap().run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
     assert_eq!(source.commits(), []);
@@ -112,7 +141,9 @@ impl Decoder for Ids {
         }
         out.extend(trades(frame.offset..frame.offset + 1));
         let parsed = text.parse::<u64>();
-        parsed.map(|_| Decoded::Data).map_err(|error| qicore_data::Error::decode("ids.decode", error.to_string()))
+        parsed
+            .map(|_| Decoded::Data)
+            .map_err(|error| qicore_data::Error::decode("ids.decode", error.to_string()))
     }
 }
 
@@ -121,19 +152,35 @@ async fn a_frame_that_cannot_be_decoded_is_kept_as_it_came() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.jsonl");
     let payloads: [&[u8]; 6] = [b"1", b"heartbeat", b"nonsense", &[0xff, 0xfe], &[b'9'; 2000], b"6"];
-    let frames = payloads.iter().zip(1..).map(|(payload, offset)| Frame::new(offset, payload.to_vec()));
+    let frames = payloads
+        .iter()
+        .zip(1..)
+        .map(|(payload, offset)| Frame::new(offset, payload.to_vec()));
     let batch = Batch::frames(Lane::new("a"), frames.collect(), Position::at(6)).ending(LaneEnd::Exhausted);
     let source = Scripted::new([batch]).decoder(|_| Box::new(Ids));
     let store = Store::new(Mode::Plain);
     let kept = store.kept();
-    let builder = pipeline(source).options(quick().max_frame_bytes(1000)).sink(store).dead_letters(&path);
+    let builder = pipeline(source)
+        .options(quick().max_frame_bytes(1000))
+        .sink(store)
+        .dead_letters(&path);
     let total = builder.build().unwrap().run().await.unwrap().stats.total();
-    assert_eq!(ids(&kept, "a"), [1, 6], "what a refused frame had put out is taken back");
+    assert_eq!(
+        ids(&kept, "a"),
+        [1, 6],
+        "what a refused frame had put out is taken back"
+    );
     assert_eq!((total.messages, total.control, total.rejected), (6, 1, 3));
 
     let letters = letters(&path);
-    let raw: Vec<_> = letters.iter().map(|letter| letter.payload.to_frame(0).unwrap().payload).collect();
+    let raw: Vec<_> = letters
+        .iter()
+        .map(|letter| letter.payload.to_frame(0).unwrap().payload)
+        .collect();
     assert_eq!(raw, [payloads[2], payloads[3], payloads[4]]);
-    assert_eq!(letters.iter().map(|letter| letter.offset).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!(
+        letters.iter().map(|letter| letter.offset).collect::<Vec<_>>(),
+        [3, 4, 5]
+    );
     assert!(letters[2].error.contains("max_frame_bytes"), "{}", letters[2].error);
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use qicore_data::{BatchPolicy, Checkpoint, Data, Delivery, Event, Lane, Receipt, Result, Sink, SinkCapabilities, TradeId};
+use qicore_data::{
+    BatchPolicy, Checkpoint, Data, Delivery, Event, Lane, Receipt, Result, Sink, SinkCapabilities, TradeId,
+};
 
 /// What outlives a process.
 #[derive(Debug, Default)]
@@ -43,7 +45,12 @@ impl Store {
 
     /// Another process's connection to the same store.
     pub(crate) fn on(kept: Arc<Mutex<Kept>>, mode: Mode) -> Self {
-        Self { kept, staged: Mutex::default(), mode, batch: 1000 }
+        Self {
+            kept,
+            staged: Mutex::default(),
+            mode,
+            batch: 1000,
+        }
     }
 
     pub(crate) fn batch(mut self, events: usize) -> Self {
@@ -81,8 +88,14 @@ impl Sink for Store {
 
     fn capabilities(&self) -> SinkCapabilities {
         let batch = BatchPolicy::new(self.batch, 1 << 20, Duration::from_millis(5));
-        let capabilities = SinkCapabilities::default().batch(batch).flush_after(Duration::from_millis(20));
-        if self.mode == Mode::Plain { capabilities } else { capabilities.stores_checkpoints() }
+        let capabilities = SinkCapabilities::default()
+            .batch(batch)
+            .flush_after(Duration::from_millis(20));
+        if self.mode == Mode::Plain {
+            capabilities
+        } else {
+            capabilities.stores_checkpoints()
+        }
     }
 
     async fn open(&self) -> Result<()> {
@@ -114,7 +127,9 @@ impl Sink for Store {
     }
 
     async fn flush(&self, lane: &Lane) -> Result<()> {
-        let Some((rows, checkpoint)) = self.staged.lock().unwrap().remove(lane) else { return Ok(()) };
+        let Some((rows, checkpoint)) = self.staged.lock().unwrap().remove(lane) else {
+            return Ok(());
+        };
         let checkpoint = checkpoint.expect("a flush comes right after a delivery with a checkpoint");
         let mut kept = self.kept.lock().unwrap();
         kept.rows.extend(rows.into_iter().map(|event| (lane.clone(), event)));

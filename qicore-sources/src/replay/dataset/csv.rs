@@ -35,7 +35,10 @@ pub(super) fn layout(told: Option<EventType>, names: &[&str]) -> Result<(EventTy
         return Err(Error::decode("replay.columns", message));
     };
     let columns = columns::columns(event_type);
-    if let Some(missing) = columns.iter().find(|column| column.required && place(column.name).is_none()) {
+    if let Some(missing) = columns
+        .iter()
+        .find(|column| column.required && place(column.name).is_none())
+    {
         return Err(Error::decode("replay.columns", "a column is missing").with("column", missing.name));
     }
     Ok((event_type, columns.iter().map(|column| place(column.name)).collect()))
@@ -45,7 +48,9 @@ impl CsvRows {
     pub(super) fn open(file: Arc<Path>, event_type: Option<EventType>, read: Arc<AtomicU64>) -> Result<Self> {
         let input = lines::open(&file, u64::MAX, read)?;
         let mut reader = ReaderBuilder::new().flexible(true).from_reader(input);
-        let header = reader.headers().map_err(|error| Error::decode("replay.columns", error.to_string()))?;
+        let header = reader
+            .headers()
+            .map_err(|error| Error::decode("replay.columns", error.to_string()))?;
         let names: Vec<_> = header.iter().collect();
         let width = names.len();
         let (event_type, places) = layout(event_type, &names)?;

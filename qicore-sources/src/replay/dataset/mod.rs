@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+#[cfg(not(feature = "parquet"))]
+use qicore_data::{Error, ErrorKind};
 use qicore_data::{Event, EventType, Lane, Result, Timestamp};
 
 use serde::Deserialize;
@@ -48,8 +50,14 @@ impl Format {
     }
 }
 
+#[cfg(not(feature = "parquet"))]
+fn no_parquet() -> Error {
+    let message = "Parquet is not compiled in: enable the cargo feature \"parquet\"";
+    Error::new(ErrorKind::Unsupported, "replay.open", message)
+}
+
 /// A file of events, with what its folders tell.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stored {
     path: PathBuf,
     /// Below the data set's folder.
@@ -65,7 +73,11 @@ pub(super) struct Stored {
 impl Stored {
     pub(super) fn new(path: &Path, root: &Path, format: Format) -> Result<Self> {
         let below = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
-        let value = |key: &str| below.split('/').find_map(|part| part.strip_prefix(key)?.strip_prefix('='));
+        let value = |key: &str| {
+            below
+                .split('/')
+                .find_map(|part| part.strip_prefix(key)?.strip_prefix('='))
+        };
         Ok(Self {
             path: path.to_owned(),
             format,
@@ -85,7 +97,9 @@ impl Stored {
     /// common, and the number.
     fn numbered(&self) -> (&str, u64) {
         let stem = without_extension(&self.below);
-        let numbered = stem.rsplit_once('-').and_then(|(stem, number)| Some((stem, number.parse().ok()?)));
+        let numbered = stem
+            .rsplit_once('-')
+            .and_then(|(stem, number)| Some((stem, number.parse().ok()?)));
         numbered.unwrap_or((stem, 0))
     }
 }
@@ -151,14 +165,18 @@ impl Group {
     /// The files and what is taken of them: positions are counts, which mean nothing for other files.
     pub(super) fn identity(&self) -> Arc<str> {
         let bounds = format!("{:?} {:?} {}", self.from, self.to, self.sort_window);
-        let mut parts: Vec<String> = self.files.iter().map(|file| format!("{} {}", file.below, file.bytes)).collect();
+        let mut parts: Vec<String> = self
+            .files
+            .iter()
+            .map(|file| format!("{} {}", file.below, file.bytes))
+            .collect();
         parts.sort();
         parts.push(bounds);
         identity("data set", parts.iter().map(String::as_bytes))
     }
 
     /// Reads the events in the order of time.
-    pub(super) fn read(self, name: &str, read: &Arc<AtomicU64>, out: &mut Outlet) -> Result<(), Stop> {
+    pub(super) fn read(&mut self, name: &str, read: &Arc<AtomicU64>, out: &mut Outlet) -> Result<(), Stop> {
         let (from, to, damaged) = (self.from, self.to, self.damaged.clone());
         let give = |out: &mut Outlet, event: Event| {
             let at = event.timestamp;
@@ -192,15 +210,16 @@ impl Group {
     }
 
     /// The files by day, and of each day the chains of files that were written one after the other.
-    fn days(self, read: &Arc<AtomicU64>) -> impl Iterator<Item = Vec<Chain>> {
-        let mut days: BTreeMap<String, BTreeMap<(String, Format), BTreeMap<(u64, String), Stored>>> = BTreeMap::new();
-        for file in self.files {
-            let (stem, number) = file.numbered();
-            let chain = (stem.to_owned(), file.format);
-            let chains = days.entry(file.date.clone()).or_default();
-            chains.entry(chain).or_default().insert((number, file.below.clone()), file);
-        }
-        let chain = move |files: BTreeMap<_, Stored>| Chain::new(files.into_values().collect(), self.longest, Arc::clone(read));
-        days.into_values().map(move |chains| chains.into_values().map(&chain).collect())
+    fn days(&mut self, read: &Arc<AtomicU64>) -> Vec<Vec<Chain>> {
+        let place = |file: &Stored| (file.date.clone(), file.numbered().0.to_owned(), file.numbered().1);
+        self.files.sort_by_cached_key(place);
+        let longest = self.longest;
+        let chain = |files: &[Stored]| Chain::new(files.iter().cloned().collect(), longest, Arc::clone(read));
+        let day = |files: &[Stored]| {
+            let chains = files.chunk_by(|file, next| file.numbered().0 == next.numbered().0);
+            chains.map(chain).collect()
+        };
+        let days = self.files.chunk_by(|file, next| file.date == next.date);
+        days.map(day).collect()
     }
 }

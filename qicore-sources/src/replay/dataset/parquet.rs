@@ -46,9 +46,17 @@ fn told(error: impl std::fmt::Display) -> Error {
 impl ParquetRows {
     pub(super) fn open(file: Arc<Path>, event_type: Option<EventType>, read: Arc<AtomicU64>) -> Result<Self> {
         let input = File::open(&file).map_err(|error| Error::io("replay.open", &file, error))?;
-        let bytes = input.metadata().map_err(|error| Error::io("replay.open", &file, error))?.len();
+        let bytes = input
+            .metadata()
+            .map_err(|error| Error::io("replay.open", &file, error))?
+            .len();
         let builder = ParquetRecordBatchReaderBuilder::try_new(input).map_err(told)?;
-        let names: Vec<_> = builder.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        let names: Vec<_> = builder
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
         let (event_type, places) = layout(event_type, &names)?;
         let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
         Ok(Self {
@@ -59,18 +67,27 @@ impl ParquetRows {
             columns: Vec::new(),
             row: 0,
             rows: 0,
-            progress: FileProgress { read, bytes, rows, seen: 0 },
+            progress: FileProgress {
+                read,
+                bytes,
+                rows,
+                seen: 0,
+            },
             ended: false,
         })
     }
 
     /// Decodes the next batch; false at the end.
     fn advance(&mut self) -> Result<bool> {
-        let Some(batch) = self.reader.next() else { return Ok(false) };
+        let Some(batch) = self.reader.next() else {
+            return Ok(false);
+        };
         let batch = batch.map_err(told)?;
         let columns = columns::columns(self.event_type).iter().zip(&self.places);
         let columns = columns.map(|(column, place)| match place {
-            Some(place) => Values::new(column.kind, batch.column(*place)).map(Some).map_err(|error| error.with("column", column.name)),
+            Some(place) => Values::new(column.kind, batch.column(*place))
+                .map(Some)
+                .map_err(|error| error.with("column", column.name)),
             None => Ok(None),
         });
         self.columns = columns.collect::<Result<_>>()?;
@@ -106,7 +123,11 @@ impl Rows for ParquetRows {
         self.row += 1;
         Some(match event {
             Ok(event) => Row::Event(event),
-            Err(error) => Row::damaged(&self.file, b"", format_args!("row {}: {error}", self.progress.number(self.row, self.rows))),
+            Err(error) => Row::damaged(
+                &self.file,
+                b"",
+                format_args!("row {}: {error}", self.progress.number(self.row, self.rows)),
+            ),
         })
     }
 }
@@ -142,15 +163,24 @@ enum Values {
     Time(TimestampNanosecondArray),
     Count(UInt64Array),
     Flag(BooleanArray),
-    Levels { lists: ListArray, prices: Decimals, sizes: Decimals },
+    Levels {
+        lists: ListArray,
+        prices: Decimals,
+        sizes: Decimals,
+    },
 }
 
 struct Decimals(Decimal128Array);
 
 impl Decimals {
     fn new(array: &ArrayRef) -> Result<Self> {
-        let decimals = array.as_primitive_opt::<Decimal128Type>().filter(|decimals| (0..=28).contains(&decimals.scale()));
-        decimals.cloned().map(Self).ok_or_else(|| told(format_args!("a {} is no exact decimal", array.data_type())))
+        let decimals = array
+            .as_primitive_opt::<Decimal128Type>()
+            .filter(|decimals| (0..=28).contains(&decimals.scale()));
+        decimals
+            .cloned()
+            .map(Self)
+            .ok_or_else(|| told(format_args!("a {} is no exact decimal", array.data_type())))
     }
 
     /// The value without trailing zeros: the column's scale says nothing about the digits that were sent.
@@ -160,14 +190,19 @@ impl Decimals {
             (value, scale) = (value / 10, scale - 1);
         }
         let decimal = Decimal::try_from_i128_with_scale(value, scale);
-        decimal.map(|value| value.normalize()).map_err(|_| told("the decimal needs more than 96 bits"))
+        decimal
+            .map(|value| value.normalize())
+            .map_err(|_| told("the decimal needs more than 96 bits"))
     }
 }
 
 impl Values {
     fn new(kind: Kind, array: &ArrayRef) -> Result<Self> {
         let cast = |to: &DataType| {
-            let options = CastOptions { safe: false, ..CastOptions::default() };
+            let options = CastOptions {
+                safe: false,
+                ..CastOptions::default()
+            };
             cast_with_options(array, to, &options).map_err(told)
         };
         Ok(match kind {
@@ -185,7 +220,11 @@ impl Values {
                 let lists = array.as_list_opt::<i32>().ok_or_else(unfit)?.clone();
                 let levels = lists.values().as_struct_opt().ok_or_else(unfit)?;
                 let side = |name| Decimals::new(levels.column_by_name(name).ok_or_else(unfit)?);
-                Self::Levels { prices: side("price")?, sizes: side("size")?, lists }
+                Self::Levels {
+                    prices: side("price")?,
+                    sizes: side("size")?,
+                    lists,
+                }
             }
         })
     }

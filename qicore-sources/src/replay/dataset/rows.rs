@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use qicore_data::{Error, ErrorKind, Event, Result};
+use qicore_data::{Event, Result};
 
 use super::csv::CsvRows;
 use super::{Format, Stored};
@@ -16,13 +16,19 @@ use crate::replay::lines::{KEPT, Lines};
 pub(super) enum Row {
     Event(Event),
     /// A row, or a whole file, that cannot be read.
-    Damaged { bytes: Bytes, why: String },
+    Damaged {
+        bytes: Bytes,
+        why: String,
+    },
 }
 
 impl Row {
     pub(super) fn damaged(path: &Path, bytes: &[u8], why: impl std::fmt::Display) -> Self {
         let bytes = Bytes::copy_from_slice(&bytes[..bytes.len().min(KEPT)]);
-        Self::Damaged { bytes, why: format!("{}: {why}", path.display()) }
+        Self::Damaged {
+            bytes,
+            why: format!("{}: {why}", path.display()),
+        }
     }
 }
 
@@ -61,10 +67,7 @@ fn open(stored: &Stored, longest: usize, read: Arc<AtomicU64>) -> Result<Box<dyn
         #[cfg(feature = "parquet")]
         Format::Parquet => Box::new(super::parquet::ParquetRows::open(file, stored.event_type, read)?),
         #[cfg(not(feature = "parquet"))]
-        Format::Parquet => {
-            let message = "Parquet is not compiled in: enable the cargo feature \"parquet\"";
-            return Err(Error::new(ErrorKind::Unsupported, "replay.open", message));
-        }
+        Format::Parquet => return Err(super::no_parquet()),
     })
 }
 
@@ -78,7 +81,12 @@ pub(super) struct Chain {
 
 impl Chain {
     pub(super) fn new(files: VecDeque<Stored>, longest: usize, read: Arc<AtomicU64>) -> Self {
-        Self { files, open: None, longest, read }
+        Self {
+            files,
+            open: None,
+            longest,
+            read,
+        }
     }
 
     /// The next row of any of the files; a file that cannot be opened is a damaged row.

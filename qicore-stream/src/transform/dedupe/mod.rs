@@ -94,7 +94,11 @@ impl Dedupe {
 
     fn empty(config: DedupeConfig) -> Self {
         let seen = EventType::ALL.iter().map(|kind| Memory::new(weigh(*kind))).collect();
-        Self { config, seen, dropped: 0 }
+        Self {
+            config,
+            seen,
+            dropped: 0,
+        }
     }
 
     /// How many duplicates this copy has dropped. Not part of the state.

@@ -30,6 +30,7 @@ pub(crate) async fn run(args: &Run) -> Result<ExitCode> {
 
 /// Runs a pipeline to its end, with progress, and with Ctrl-C as a wish to stop.
 async fn follow(pipeline: Pipeline, quiet: bool) -> Result<ExitCode> {
+    let mut signals = StopSignals::listen()?;
     let mut handle = pipeline.start();
     let progress = report::Progress::new(!quiet && std::io::stderr().is_terminal());
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
@@ -37,7 +38,7 @@ async fn follow(pipeline: Pipeline, quiet: bool) -> Result<ExitCode> {
     let summary = loop {
         tokio::select! {
             summary = handle.finished() => break summary,
-            () = stop_signal() => {
+            () = signals.next() => {
                 interrupt(&handle, stopping);
                 stopping = true;
             }
@@ -61,20 +62,44 @@ fn interrupt(handle: &Handle, again: bool) {
     }
 }
 
-/// Ctrl-C, or a service manager's wish.
-async fn stop_signal() {
-    #[cfg(unix)]
-    {
+/// Ctrl-C, or a service manager's wish. Listens from the start to the end: a signal between two waits is not missed.
+#[cfg(unix)]
+struct StopSignals([tokio::signal::unix::Signal; 2]);
+
+#[cfg(unix)]
+impl StopSignals {
+    fn listen() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
+        let listen = |kind| signal(kind).map_err(|error| Error::io("run.signals", "signal handler", error));
+        Ok(Self([
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+        ]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
     }
-    let _ = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(not(unix))]
+struct StopSignals;
+
+#[cfg(not(unix))]
+impl StopSignals {
+    fn listen() -> Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 pub(crate) async fn check(args: &Check) -> Result<ExitCode> {

@@ -57,10 +57,12 @@ async fn files_take_turns() {
     replay.open(Arc::new(FromStart)).await.unwrap();
     replay.next_batch(LIMIT).await.unwrap();
     // Until all readers wait for someone to take what they have read.
-    let mut done = 0;
-    while replay.progress().unwrap().done != done {
-        done = replay.progress().unwrap().done;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+    let (mut done, mut still) = (0, 0);
+    while still < 10 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let now = replay.progress().unwrap().done;
+        still = if now == done && now > 0 { still + 1 } else { 0 };
+        done = now;
     }
     assert!(done < replay.progress().unwrap().total.unwrap(), "readers are bounded");
     let mut turns = Vec::new();

@@ -115,7 +115,6 @@ pub(crate) struct Runner {
     store: Option<Arc<dyn CheckpointStore>>,
     resume: Arc<ResumeTable>,
     stop: watch::Receiver<Stop>,
-    stoppable: bool,
     lanes: HashMap<Lane, LaneInput>,
     tasks: JoinSet<Result<()>>,
     failure: Option<Error>,
@@ -123,8 +122,7 @@ pub(crate) struct Runner {
 
 /// What the source's task turns to next.
 enum Turn {
-    /// A stop is wanted; false if nobody is left to want one.
-    Stop(bool),
+    Stop,
     Commit,
     Done(Result<()>),
     Batch(Result<Option<Batch>>),
@@ -142,14 +140,17 @@ impl Runner {
         store: Option<Arc<dyn CheckpointStore>>,
         stop: watch::Receiver<Stop>,
     ) -> Self {
-        let resume = Arc::new(ResumeTable::new(Arc::clone(&shared.sinks), store.clone()));
+        let resume = Arc::new(ResumeTable::new(
+            Arc::clone(&shared.sinks),
+            store.clone(),
+            source.capabilities().replayable,
+        ));
         Self {
             shared,
             source,
             store,
             resume,
             stop,
-            stoppable: true,
             lanes: HashMap::new(),
             tasks: JoinSet::new(),
             failure: None,
@@ -162,7 +163,7 @@ impl Runner {
         self.shared.counts.started();
         let result = tokio::select! {
             result = self.run_to_end() => result,
-            _ = stop.wait_for(|stop| *stop == Stop::Abort) => {
+            () = wanted(&mut stop, |stop| stop == Stop::Abort) => {
                 let message = "aborted: what was not yet committed is read again at the next start";
                 Err(Error::new(ErrorKind::Abandoned, "pipeline", message))
             }
@@ -174,7 +175,15 @@ impl Runner {
     }
 
     async fn run_to_end(&mut self) -> Result<()> {
-        self.open().await?;
+        let mut stop = self.stop.clone();
+        let opened = tokio::select! {
+            opened = self.open() => opened.map(|()| true)?,
+            () = wanted(&mut stop, any_stop) => false,
+        };
+        if !opened {
+            // Nothing has been read yet: there is nothing to write.
+            return self.close().await;
+        }
         if let Err(error) = self.read().await {
             self.fail(error);
         }
@@ -212,15 +221,13 @@ impl Runner {
         loop {
             let turn = tokio::select! {
                 biased;
-                stopped = self.stop.wait_for(|stop| *stop != Stop::No), if self.stoppable => Turn::Stop(stopped.is_ok()),
+                () = wanted(&mut self.stop, any_stop) => Turn::Stop,
                 () = commits.ready() => Turn::Commit,
                 Some(done) = self.tasks.join_next() => Turn::Done(flatten(done)),
                 batch = self.source.next_batch(limit) => Turn::Batch(batch),
             };
             match turn {
-                Turn::Stop(true) => return Ok(()),
-                // The handle is gone: nobody can stop the pipeline any more, and it runs on.
-                Turn::Stop(false) => self.stoppable = false,
+                Turn::Stop => return Ok(()),
                 Turn::Commit => self.commit().await?,
                 Turn::Done(result) => result?,
                 Turn::Batch(Ok(Some(batch))) => {
@@ -231,7 +238,12 @@ impl Runner {
                 Turn::Batch(Ok(None)) => return Ok(()),
                 Turn::Batch(Err(error)) => {
                     failures += 1;
-                    pause_after(&self.shared, error, failures).await?;
+                    let pause = pause_after(&self.shared, error, failures)?;
+                    let mut stop = self.stop.clone();
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = wanted(&mut stop, any_stop) => {}
+                    }
                 }
             }
         }
@@ -268,16 +280,24 @@ impl Runner {
         Ok(())
     }
 
-    /// False if the lane is gone.
+    /// False if the lane is gone. What has been read is also written after a stop, so the wait for a full lane goes on
+    /// then, under the deadline.
     async fn send(&mut self, intake: &Sender<Intake>, message: Intake, cost: Cost) -> Result<bool> {
         let commits = Arc::clone(&self.shared.commits);
-        let mut sent = std::pin::pin!(intake.send(message, cost));
+        let mut stop = self.stop.clone();
+        let deadline = self.shared.options.drain_deadline;
+        let too_late = async {
+            wanted(&mut stop, any_stop).await;
+            tokio::time::sleep(deadline).await;
+        };
+        let (mut sent, mut too_late) = (std::pin::pin!(intake.send(message, cost)), std::pin::pin!(too_late));
         loop {
             tokio::select! {
                 biased;
                 sent = &mut sent => return Ok(sent.is_ok()),
                 () = commits.ready() => commit(&self.shared, &self.store, self.source.as_mut()).await?,
                 Some(done) = self.tasks.join_next() => flatten(done)?,
+                () = &mut too_late => return Err(undrained(deadline)),
             }
         }
     }
@@ -329,10 +349,7 @@ impl Runner {
         })
         .await;
         if drained.is_err() {
-            let message = format!(
-                "not everything could be written within drain_deadline = {deadline:?}; it is read again at the next start"
-            );
-            self.fail(Error::new(ErrorKind::Timeout, "pipeline.drain", message));
+            self.fail(undrained(deadline));
             self.tasks.abort_all();
             while self.tasks.join_next().await.is_some() {}
         }
@@ -361,6 +378,23 @@ impl Runner {
     }
 }
 
+fn any_stop(stop: Stop) -> bool {
+    stop != Stop::No
+}
+
+/// Waits until a stop is wanted: for good, if nobody is left to want one.
+async fn wanted(stop: &mut watch::Receiver<Stop>, which: fn(Stop) -> bool) {
+    if stop.wait_for(|stop| which(*stop)).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn undrained(deadline: Duration) -> Error {
+    let message = format!("not everything could be written within drain_deadline = {deadline:?}");
+    let error = Error::new(ErrorKind::Timeout, "pipeline.drain", message);
+    error.with("advice", "what is missing is read again at the next start")
+}
+
 /// Commits what the lanes have ready: first to the checkpoint store, then to the source.
 async fn commit(shared: &Shared, store: &Option<Arc<dyn CheckpointStore>>, source: &mut dyn Source) -> Result<()> {
     for checkpoint in shared.commits.take() {
@@ -381,8 +415,8 @@ async fn save(retry: &RetryPolicy, store: &dyn CheckpointStore, checkpoint: &Che
     .await
 }
 
-/// A failed read is tried again while its error advises it.
-async fn pause_after(shared: &Shared, error: Error, failures: usize) -> Result<()> {
+/// How long to wait before a failed read is tried again, while its error advises it.
+fn pause_after(shared: &Shared, error: Error, failures: usize) -> Result<Duration> {
     let policy = &shared.options.retry;
     let pause = policy
         .first_pause
@@ -398,8 +432,7 @@ async fn pause_after(shared: &Shared, error: Error, failures: usize) -> Result<(
     }
     shared.counts.source_failures.add(1);
     tracing::warn!(%error, ?pause, "reading again");
-    tokio::time::sleep(pause).await;
-    Ok(())
+    Ok(pause)
 }
 
 /// A task's result; a panic is an error like any other, and its lineages have counted as abandoned.

@@ -1,4 +1,4 @@
-//! Where each lane goes on: at the lowest of what the sinks hold.
+//! Where each lane goes on: at the lowest of what the sinks hold, if the source can go back there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,14 +22,17 @@ pub(super) struct LaneStart {
 pub(super) struct ResumeTable {
     sinks: Arc<[SinkStage]>,
     store: Option<Arc<dyn CheckpointStore>>,
+    /// Whether the source can read again what it has read before.
+    replayable: bool,
     lanes: Mutex<HashMap<Lane, LaneStart>>,
 }
 
 impl ResumeTable {
-    pub(super) fn new(sinks: Arc<[SinkStage]>, store: Option<Arc<dyn CheckpointStore>>) -> Self {
+    pub(super) fn new(sinks: Arc<[SinkStage]>, store: Option<Arc<dyn CheckpointStore>>, replayable: bool) -> Self {
         Self {
             sinks,
             store,
+            replayable,
             lanes: Mutex::default(),
         }
     }
@@ -71,15 +74,23 @@ impl ResumeTable {
         };
         // A sink that does not store checkpoints has what the checkpoint store says, which is written only after
         // every sink has accepted; without a store it may have nothing.
-        let lowest = self
-            .sinks
-            .iter()
-            .zip(&held)
+        let stages = self.sinks.iter().zip(&held);
+        let all = stages
             .map(|(stage, held)| if stage.stores_checkpoints { held } else { &stored })
-            .min_by_key(|checkpoint| checkpoint.as_ref().map(|checkpoint| checkpoint.progress()));
+            .cloned();
+        let progress =
+            |checkpoint: &Option<Arc<Checkpoint>>| checkpoint.as_ref().map(|checkpoint| checkpoint.progress());
+        if self.replayable {
+            return Ok(LaneStart {
+                from: all.min_by_key(progress).flatten(),
+                held,
+            });
+        }
+        // A live stream cannot go back: its next offset is behind all that any sink holds, or a sink would take new
+        // rows for rows that it has.
         Ok(LaneStart {
-            from: lowest.cloned().flatten(),
-            held,
+            from: all.max_by_key(progress).flatten(),
+            held: Vec::new(),
         })
     }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use qicore_data::{ErrorKind, Event, Output, Result, RetryAdvice, Sink, Transform};
+use qicore_data::{
+    Batch, BatchLimit, Checkpoint, ErrorKind, Event, Lane, Output, Position, Result, Resume, RetryAdvice, Sink, Source,
+    SourceCapabilities, Transform,
+};
 use qicore_stream::testkit::{Fault, FaultySink, FaultySource, Scripted, trades};
 use qicore_stream::{BreakerPolicy, SinkOptions};
 
@@ -256,4 +259,85 @@ async fn a_stopped_run_goes_on_with_the_state_of_its_transforms() {
     let mut found = ids(&kept, "a");
     found.sort_unstable();
     assert!(found.into_iter().eq(0..20_000));
+}
+
+/// A live stream: it cannot go back, and gives one trade for each offset behind the checkpoint that it is told.
+struct Live {
+    next: u64,
+    until: u64,
+}
+
+#[async_trait::async_trait]
+impl Source for Live {
+    fn name(&self) -> &str {
+        "live"
+    }
+
+    fn capabilities(&self) -> SourceCapabilities {
+        SourceCapabilities::default().finite()
+    }
+
+    async fn open(&mut self, resume: Arc<dyn Resume>) -> Result<()> {
+        self.next = resume
+            .checkpoint(&Lane::new("a"))
+            .await?
+            .map_or(0, |from| from.position.offset);
+        Ok(())
+    }
+
+    async fn next_batch(&mut self, _: BatchLimit) -> Result<Option<Batch>> {
+        if self.next >= self.until {
+            return Ok(None);
+        }
+        let first = self.next;
+        self.next = (first + 50).min(self.until);
+        Ok(Some(Batch::events(
+            Lane::new("a"),
+            trades(first..self.next),
+            Position::at(self.next),
+        )))
+    }
+}
+
+#[tokio::test]
+async fn a_live_stream_goes_on_behind_all_that_any_sink_holds() {
+    let (ahead, behind) = (Store::new(Mode::Transactional), Store::new(Mode::Transactional));
+    let kept = [ahead.kept(), behind.kept()];
+    for (kept, offset) in kept.iter().zip([200, 100]) {
+        let held = Checkpoint::new(Lane::new("a"), Position::at(offset));
+        kept.lock().unwrap().checkpoints.insert(Lane::new("a"), held);
+    }
+    let builder = pipeline(three_lanes(0))
+        .source(Live { next: 0, until: 300 })
+        .sink(ahead)
+        .sink(behind);
+    builder.build().unwrap().run().await.unwrap();
+    for kept in kept {
+        assert!(
+            ids(&kept, "a").into_iter().eq(200..300),
+            "new rows were taken for old ones"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stop_is_heard_while_a_store_is_down() {
+    let down: Arc<dyn Sink> = Arc::new(FaultySink::new(Arc::new(Store::new(Mode::Plain)), |_| {
+        Some(Fault::Fail(RetryAdvice::After(Duration::from_secs(3600))))
+    }));
+    let options = quick().queue(64, 1 << 20).drain_deadline(Duration::from_millis(100));
+    let source = Scripted::events("a", trades(0..100_000), 64);
+    let handle = pipeline(source)
+        .options(options)
+        .sink_with(down, SinkOptions::default())
+        .build()
+        .unwrap()
+        .start();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    handle.stop();
+    let error = tokio::time::timeout(Duration::from_secs(30), handle.wait())
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
 }

@@ -149,6 +149,23 @@ async fn a_stop_writes_and_commits_what_has_been_read() {
     assert!(read < 2_000_000);
 }
 
+#[tokio::test]
+async fn a_pipeline_runs_on_without_its_handle() {
+    let store = Store::new(Mode::Plain);
+    let kept = store.kept();
+    drop(pipeline(three_lanes(1000)).sink(store).build().unwrap().start());
+    for _ in 0..500 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        if kept.lock().unwrap().rows.len() == 3000 {
+            return;
+        }
+    }
+    panic!(
+        "{} of 3000 rows after the handle is gone",
+        kept.lock().unwrap().rows.len()
+    );
+}
+
 #[test]
 fn a_pipeline_without_source_or_sink_is_a_mistake() {
     let told = |result: qicore_data::Result<Pipeline>| result.unwrap_err().to_string();

@@ -73,6 +73,10 @@ pub(super) struct Stored {
 impl Stored {
     pub(super) fn new(path: &Path, root: &Path, format: Format) -> Result<Self> {
         let below = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
+        #[cfg(not(feature = "parquet"))]
+        if format == Format::Parquet {
+            return Err(no_parquet().with("path", path.display()));
+        }
         let value = |key: &str| {
             below
                 .split('/')

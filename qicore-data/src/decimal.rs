@@ -148,13 +148,13 @@ fn compose(negative: bool, mut mantissa: u128, zeros: u32, scale: i64) -> Result
         let scale = u32::try_from(scale.clamp(0, MAX_SCALE)).unwrap_or(0);
         return Ok(Decimal::new(0, scale));
     }
+    let wanted = scale.clamp(0, MAX_SCALE);
     let mut scale = scale - i64::from(zeros);
     if scale < 0 {
         mantissa = shift(mantissa, u32::try_from(-scale).map_err(|_| DecimalError::TooPrecise)?)?;
         scale = 0;
     }
-    let kept = i64::from(zeros).min(MAX_SCALE - scale);
-    for _ in 0..kept.max(0) {
+    while scale < wanted {
         match shift(mantissa, 1) {
             Ok(wider) => {
                 mantissa = wider;
@@ -367,6 +367,8 @@ mod tests {
         round_trip(".5", "0.5");
         round_trip("5.", "5");
         round_trip("18446744073709551616", "18446744073709551616");
+        round_trip("1000000000000000000000", "1000000000000000000000");
+        round_trip("1000000000000000000000.50", "1000000000000000000000.50");
         round_trip("79228162514264337593543950335", "79228162514264337593543950335");
         round_trip("0.0000000000000000000000000001", "0.0000000000000000000000000001");
     }
@@ -426,7 +428,10 @@ mod tests {
         #[test]
         fn agrees_with_the_strict_reader(text in "-?[0-9]{1,32}(\\.[0-9]{1,32})?") {
             match Decimal::from_str_exact(&text) {
-                Ok(expected) => prop_assert_eq!(parse(&text), Ok(expected)),
+                Ok(expected) => {
+                    prop_assert_eq!(parse(&text), Ok(expected));
+                    prop_assert_eq!(parse(&text).map(|value| value.scale()), Ok(expected.scale()));
+                }
                 // The strict reader also refuses numbers that fit once their trailing zeros go.
                 Err(_) => if let Ok(value) = parse(&text) {
                     let digits = text.trim_end_matches('0');

@@ -14,7 +14,7 @@ use qicore_data::{
     Book, BookKind, Checkpoint, Data, Decimal, Delivery, ErrorKind, Event, EventType, Lane, Level, Levels, Position,
     RetryAdvice, Sink, Timestamp, TradeId, decimal,
 };
-use qicore_sinks::{Csv, Jsonl, Parquet};
+use qicore_sinks::{Compression, Csv, Jsonl, Parquet};
 use tempfile::TempDir;
 
 const DAY: i64 = 86_400_000_000_000;
@@ -393,6 +393,24 @@ async fn a_damaged_manifest() {
     }
     std::fs::write(&manifest, &text).unwrap();
     assert_eq!(sink.checkpoint(&lane).await.unwrap().unwrap().position.offset, 1);
+}
+
+#[tokio::test]
+async fn parquet_comes_back_from_every_encoding() {
+    for compression in [Compression::Zstd, Compression::Snappy, Compression::None] {
+        for split in [false, true] {
+            let root = TempDir::new().unwrap();
+            let sink = Parquet::new(root.path())
+                .compression(compression)
+                .split_bytes(split)
+                .rotate_after(Duration::ZERO);
+            sink.write(&delivery(&Lane::new("l"), 0, one_of_each()))
+                .await
+                .map(drop)
+                .unwrap();
+            assert_eq!(read::events(root.path(), "parquet"), sorted(one_of_each()));
+        }
+    }
 }
 
 #[tokio::test]

@@ -130,15 +130,25 @@ async fn resumes_anywhere() {
         let resumed = frames_lenient(&batches);
         assert_eq!(resumed, expected, "from {offset}");
     }
-    let position = Position::at(200).with_detail(detail);
-    let finished = Stored::at(&lane, position).finished();
-    let batches = drain_from(&mut Replay::recording(example("KRAKEN")), Arc::new(finished))
-        .await
-        .unwrap();
-    assert!(
-        batches.iter().all(|batch| batch.lane != lane),
-        "a finished lane is neither read nor ended again"
-    );
+    let last = whole[&lane].last().unwrap().offset;
+    for (offset, left) in [
+        (last, 0),
+        (200, whole[&lane].iter().filter(|frame| frame.offset > 200).count()),
+    ] {
+        let position = Position::at(offset).with_detail(Arc::clone(&detail));
+        let finished = Stored::at(&lane, position).finished();
+        let batches = drain_from(&mut Replay::recording(example("KRAKEN")), Arc::new(finished))
+            .await
+            .unwrap();
+        let again = frames_lenient(&batches).remove(&lane).unwrap_or_default();
+        assert_eq!(
+            again.len(),
+            left,
+            "a finished lane goes on only where its file has grown"
+        );
+        let ended = batches.iter().any(|batch| batch.lane == lane && batch.end.is_some());
+        assert_eq!(ended, left > 0);
+    }
 }
 
 /// Frames by lane, where a lane may have none after its checkpoint.

@@ -1,10 +1,13 @@
 //! Replay of dead letters: what an earlier run could not process is tried again.
 //!
 //! Reads the JSON-lines files that pipelines write (one [`DeadLetter`] a line), compressed or not. Letters with an
-//! event are events of the lane `dead-letters/<stage>`. Letters with a frame are decoded again, on a lane
-//! `dead-letters/<stage>/<their lane>`, by the decoder of their venue: the one configured, else the one that the
+//! event are events of the lane `dead-letters/<mark>/<stage>`. Letters with a frame are decoded again, on a lane
+//! `dead-letters/<mark>/<stage>/<their lane>`, by the decoder of their venue: the one configured, else the one that the
 //! letter's `source` names, else the one by which the letter's lane was recorded (`KRAKEN/KRAKEN.ws.50`). A letter
 //! whose venue cannot be told, a damaged line, and a letter that fails again become dead letters again.
+//!
+//! The mark is a hash of the letters: an interrupted replay goes on where it stopped, while letters that have been mended
+//! or added to are other letters, and are all sent. Move a file away once its letters are through.
 //!
 //! Offsets are line numbers, counted through all files. A letter whose `id` and payload were there before is passed
 //! over: pipelines write letters again after a restart. The files are read up to the length that they have when the source is opened,

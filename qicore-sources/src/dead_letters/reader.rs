@@ -1,17 +1,19 @@
 //! Reads letters and sorts them into lanes.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use qicore_data::{DeadLetter, Lane, Payload, Result};
+use qicore_data::{DeadLetter, Error, Lane, Payload, Result};
 
 use super::{DeadLettersConfig, NAME};
+use crate::replay::damaged;
 use crate::replay::lines::Lines;
 use crate::replay::outlet::{Outlet, Stop};
-use crate::replay::{damaged, identity};
 use crate::venue::{SymbolMap, Venue};
 
 /// Where a lane's frames are from.
@@ -32,7 +34,8 @@ pub(super) struct Letters {
     origins: Arc<Mutex<Origins>>,
     /// The instruments of each exchange, for all of its lanes.
     symbols: HashMap<String, Arc<SymbolMap>>,
-    identity: Arc<str>,
+    /// Tells the letters of this replay from those of others: part of the names of its lanes.
+    mark: String,
 }
 
 impl Letters {
@@ -42,25 +45,27 @@ impl Letters {
         read: &Arc<AtomicU64>,
         origins: &Arc<Mutex<Origins>>,
     ) -> Result<Self> {
-        let (first, length) = &files[0];
-        let mut lines = Lines::open_up_to(first, *length, config.max_record_bytes, Arc::default())?;
-        let first_line = lines.next().map(|line| line.bytes.to_vec()).unwrap_or_default();
-        let filters = format!("{:?} {:?}", config.stage, config.reason);
+        let mut hash = Fnv::default();
+        for (path, length) in &files {
+            hash.file(path, *length)
+                .map_err(|error| Error::io("dead_letters.open", path, error))?;
+        }
+        hash.bytes(format!("{:?} {:?}", config.stage, config.reason).as_bytes());
         Ok(Self {
             config: config.clone(),
             files,
             read: Arc::clone(read),
             origins: Arc::clone(origins),
             symbols: HashMap::new(),
-            identity: identity(NAME, [&first_line, filters.as_bytes()]),
+            mark: format!("{:08x}", (hash.0 >> 32) ^ (hash.0 & 0xffff_ffff)),
         })
     }
 }
 
 impl Letters {
-    /// What positions belong to: files that begin with this letter, and what is taken of them.
+    /// What positions belong to.
     pub(super) fn identity(&self) -> Arc<str> {
-        Arc::clone(&self.identity)
+        format!("{NAME} {}", self.mark).into()
     }
 
     pub(super) fn read(mut self, out: &mut Outlet) -> Result<(), Stop> {
@@ -103,14 +108,14 @@ impl Letters {
 
     fn letter(&mut self, letter: DeadLetter, offset: u64, line: &[u8], out: &mut Outlet) -> Result<(), Stop> {
         if let Payload::Event { event } = letter.payload {
-            let key = format!("{NAME}/{}", letter.stage);
+            let key = format!("{NAME}/{}/{}", self.mark, letter.stage);
             let at = out.lane(&key, || Lane::new(key.as_str()));
             return out.event_at(at, *event, offset);
         }
         let Some(frame) = letter.payload.to_frame(offset) else {
             return reject(offset, line, "the letter's payload is not in hexadecimal digits", out);
         };
-        let key = format!("{NAME}/{}/{}", letter.stage, letter.lane);
+        let key = format!("{NAME}/{}/{}/{}", self.mark, letter.stage, letter.lane);
         let at = out.lane(&key, || Lane::new(key.as_str()));
         let lane = Lane::new(key);
         if let Some((venue, exchange)) = self.origin(&letter.source, &letter.lane) {
@@ -138,6 +143,34 @@ impl Letters {
                 Some((venue, same.map_or(venue.name, |(_, exchange)| exchange)))
             }
             Err(_) => recorded,
+        }
+    }
+}
+
+/// FNV-1a, over the files' bytes.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+    }
+
+    fn file(&mut self, path: &Path, length: u64) -> io::Result<()> {
+        let mut file = File::open(path)?.take(length);
+        let mut block = vec![0; 1 << 16];
+        loop {
+            match file.read(&mut block)? {
+                0 => return Ok(()),
+                read => self.bytes(&block[..read]),
+            }
         }
     }
 }

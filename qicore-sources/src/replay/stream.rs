@@ -82,12 +82,15 @@ impl Stream {
         let Some(Message::Run(mut run)) = self.arrived.take() else {
             return Ok(());
         };
-        let state = &self.lanes[&run.lane];
-        if run.first() <= state.at {
-            run.content.split_to(state.at, run.last);
-        }
-        if !state.finished && !run.content.is_empty() {
-            self.head = Some(run);
+        if let Some(state) = self.lanes.get_mut(&run.lane) {
+            if run.first() <= state.at {
+                run.content.split_to(state.at, run.last);
+            }
+            if !run.content.is_empty() {
+                // A lane that was finished goes on where its input has grown.
+                state.finished = false;
+                self.head = Some(run);
+            }
         }
         Ok(())
     }

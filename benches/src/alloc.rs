@@ -33,7 +33,9 @@ impl Counting {
 
     /// What `work` allocates.
     pub fn during<T>(&self, work: impl FnOnce() -> T) -> (T, Allocations) {
-        (self.calls.store(0, Relaxed), self.bytes.store(0, Relaxed));
+        self.calls.store(0, Relaxed);
+        self.bytes.store(0, Relaxed);
+        self.bytes.store(0, Relaxed);
         self.on.store(true, Relaxed);
         let result = work();
         self.on.store(false, Relaxed);

@@ -150,7 +150,7 @@ fn lanes(wanted: &Wanted) -> Result<()> {
 }
 
 fn files(wanted: &Wanted) -> Result<()> {
-    const EVENTS: u64 = 500_000;
+    const EVENTS: u64 = 1_000_000;
     let (jsonl, parquet) = ("sink/jsonl", "sink/parquet");
     if ![jsonl, parquet].into_iter().any(|name| wanted.is(name)) {
         return Ok(());
@@ -170,7 +170,7 @@ fn files(wanted: &Wanted) -> Result<()> {
         say(measure(
             jsonl,
             "events/s",
-            11,
+            9,
             work,
             &mut || files::jsonl(&runtime, folder, &deliveries),
             &mut || files::plain_json(file, &deliveries),
@@ -182,7 +182,7 @@ fn files(wanted: &Wanted) -> Result<()> {
         say(measure(
             parquet,
             "events/s",
-            11,
+            9,
             work,
             &mut || files::parquet(&runtime, folder, &deliveries),
             &mut || arrays.write(file),

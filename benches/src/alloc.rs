@@ -35,7 +35,6 @@ impl Counting {
     pub fn during<T>(&self, work: impl FnOnce() -> T) -> (T, Allocations) {
         self.calls.store(0, Relaxed);
         self.bytes.store(0, Relaxed);
-        self.bytes.store(0, Relaxed);
         self.on.store(true, Relaxed);
         let result = work();
         self.on.store(false, Relaxed);

@@ -310,7 +310,8 @@ impl Delivery {
         self.len == 0
     }
 
-    /// A text that is the same for every try of this delivery: a deduplication token.
+    /// A text that is the same for every try of this delivery: a deduplication token. Deliveries are cut by time, too, so
+    /// after a restart the same rows may come under another one.
     pub fn token(&self) -> String {
         format!(
             "{}:{}-{}.{}{}",

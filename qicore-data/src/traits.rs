@@ -82,7 +82,9 @@ pub trait Source: Send {
 
     /// The next batch of any lane; `None` when the source is exhausted, with every lane ended.
     ///
-    /// Must be cancel-safe: the future may be dropped at any await, and the next call goes on without loss.
+    /// Must be cancel-safe: the future may be dropped at any await, and the next call goes on without loss. It is
+    /// dropped whenever something is to be committed, so what is under way (a request) is kept in `self`, or it never
+    /// ends.
     async fn next_batch(&mut self, limit: BatchLimit) -> Result<Option<Batch>>;
 
     /// The decoder of a lane whose batches hold frames; asked once, before its first batch is decoded.
@@ -317,7 +319,9 @@ pub trait Sink: Send + Sync {
 
     /// Writes a delivery. `Ok` says that the rows are durable in the store, except for those that the receipt lists
     /// as rejected; or that they are [staged](Receipt::staged), where a store can make them durable only in larger
-    /// units. After an error the pipeline may call again with the same delivery.
+    /// units. A sink that stores checkpoints stages a delivery with refused rows: they must be in the dead letters
+    /// before a durable checkpoint covers them, and the flush comes after that. After an error the pipeline may call
+    /// again with the same delivery.
     async fn write(&self, delivery: &Delivery) -> Result<Receipt>;
 
     /// Makes everything staged for a lane durable. Called only right after a delivery that carried a checkpoint.

@@ -13,6 +13,8 @@ use qicore::testkit::{Fault, FaultySink};
 use qicore_benches::Result;
 
 const EVENTS: u64 = 10_000_000;
+/// Millions of events wait before a lane when the generator ends, since it names 256 of them in a frame.
+const DRAIN: Duration = Duration::from_secs(600);
 /// What the slow sink takes for a delivery of 10,000 rows: 40,000 rows a second a lane, far less than a lane has.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -33,10 +35,11 @@ async fn main() -> Result<()> {
         )
         .transform(Validate::default())
         .transform(Dedupe::new(DedupeConfig::default())?)
-        .transform(Candles::new(CandlesConfig::new([Timeframe::S1, Timeframe::M1]))?)
+        .transform(Candles::new(CandlesConfig::new([Timeframe::M1]))?)
         .sink(Discard::new())
         .sink_with(Arc::new(slow), SinkOptions::default().name("slow"))
         .sink(Jsonl::new(folder.path()))
+        .options(Options::default().drain_deadline(DRAIN))
         .build()?;
     let mut run = pipeline.start();
     let mut resident = Vec::new();

@@ -82,7 +82,9 @@ impl<F: Format> LaneWriter<F> {
         for at in 0..self.parts.len() {
             self.write_part(at)?;
         }
-        let publish = self.committed || self.checkpoint.is_some() && self.due();
+        // Refused rows must be in the dead letters before the stored checkpoint covers them; a flush comes after that.
+        let refused = self.unanswered.as_ref().is_some_and(|done| !done.rejected.is_empty());
+        let publish = self.committed || self.checkpoint.is_some() && self.due() && !refused;
         if publish {
             self.publish()?;
         }

@@ -3,7 +3,10 @@ use std::time::Duration;
 use qicore_data::{RetryPolicy, settings::duration};
 use serde::Deserialize;
 
-/// Limits and timing of a pipeline. The defaults suit a few hundred lanes in a few hundred megabytes.
+/// Limits and timing of a pipeline.
+///
+/// The limits are for each lane, and for each of its sinks: a pipeline of many lanes and several sinks, one of which is
+/// down, may hold `lanes × (1 + sinks) × queue_bytes`. Lower them for hundreds of lanes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

@@ -64,6 +64,25 @@ struct Waiting {
     verdict: Option<Verdict>,
 }
 
+/// More checkpoints than this do not wait for their batches: each holds the state of all transforms.
+const MOST_CHECKPOINTS: usize = 8;
+
+impl Batches {
+    /// Gives up every second checkpoint once there are many. A sink that stages rows for an hour settles an hour of
+    /// batches at once, and only the newest of their checkpoints is committed.
+    fn thin(&mut self) {
+        let held = self.waiting.iter_mut().filter(|batch| batch.checkpoint.is_some());
+        let held: Vec<_> = held.collect();
+        if held.len() >= MOST_CHECKPOINTS {
+            held.into_iter()
+                .rev()
+                .skip(1)
+                .step_by(2)
+                .for_each(|batch| batch.checkpoint = None);
+        }
+    }
+}
+
 impl LaneAcks {
     pub(super) fn new(lane: Lane, commits: Arc<Commits>) -> Arc<Self> {
         Arc::new(Self {
@@ -81,6 +100,9 @@ impl LaneAcks {
     /// are settled.
     pub(super) fn track(self: &Arc<Self>, offset: u64, checkpoint: Option<Arc<Checkpoint>>) -> Lineage {
         let mut batches = self.batches();
+        if checkpoint.is_some() {
+            batches.thin();
+        }
         let number = batches.first + batches.waiting.len() as u64;
         batches.waiting.push_back(Waiting {
             offset,
@@ -152,12 +174,30 @@ mod tests {
         commits.take().pop().map(|checkpoint| checkpoint.position.offset)
     }
 
+    #[test]
+    fn an_hour_of_checkpoints_is_not_held() {
+        let (acks, commits) = acks();
+        let open: Vec<_> = (0..3600)
+            .map(|offset| acks.track(offset, Some(checkpoint(offset))))
+            .collect();
+        let held = acks
+            .batches()
+            .waiting
+            .iter()
+            .filter(|batch| batch.checkpoint.is_some())
+            .count();
+        assert!(held <= MOST_CHECKPOINTS, "{held}");
+        open.into_iter().for_each(|lineage| lineage.settle(Verdict::Delivered));
+        assert_eq!(committed(&commits), Some(3599), "the newest counts");
+    }
+
     proptest! {
         /// Whatever the order in which batches settle: what is committed is the newest checkpoint before the first
         /// batch that is not settled.
         #[test]
-        fn commits_in_order(with_checkpoint in prop::collection::vec(any::<bool>(), 1..40), order in any::<u64>(), lost in prop::option::of(0usize..40)) {
+        fn commits_in_order(len in 1usize..40, checkpoints in prop::collection::btree_set(0usize..40, 0..MOST_CHECKPOINTS), order in any::<u64>(), lost in prop::option::of(0usize..40)) {
             let (acks, commits) = acks();
+            let with_checkpoint: Vec<_> = (0..len).map(|at| checkpoints.contains(&at)).collect();
             let mut open: Vec<_> = with_checkpoint.iter().enumerate().map(|(offset, checkpointed)| {
                 let offset = offset as u64;
                 Some(acks.track(offset, checkpointed.then(|| checkpoint(offset))))

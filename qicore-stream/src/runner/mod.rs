@@ -8,105 +8,32 @@
 //! ```
 
 mod acks;
+mod commit;
 mod lane;
 mod outlet;
 mod rejects;
 mod resume;
+mod shared;
+
+pub(crate) use shared::{Shared, SinkStage};
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{
-    Batch, BatchLimit, BatchPolicy, Checkpoint, Content, DeadLetter, Error, ErrorKind, Lane, NewTransform, Result,
-    Resume, RetryAdvice, RetryPolicy, Sink, Source,
-};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinError, JoinSet};
+use qicore_data::{Batch, BatchLimit, Content, Error, ErrorKind, Lane, Result, Resume, Source};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::timeout;
 
-use self::acks::Commits;
+use self::commit::{commit, pause_after};
 use self::lane::{Intake, LaneTask};
 use self::outlet::Outlet;
 use self::resume::ResumeTable;
-use crate::breaker::Breaker;
 use crate::checkpoints::CheckpointStore;
-use crate::dead_letters::DeadLetters;
-use crate::pipeline::{Options, Stop};
+use crate::pipeline::Stop;
 use crate::queue::{self, Bounds, Cost, Sender};
 use crate::retry::{in_time, retrying};
-use crate::stats::Counts;
-
-/// A sink with everything that its lanes share.
-pub(crate) struct SinkStage {
-    pub(crate) name: String,
-    pub(crate) sink: Arc<dyn Sink>,
-    pub(crate) stores_checkpoints: bool,
-    pub(crate) batch: BatchPolicy,
-    pub(crate) flush_after: Duration,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) breaker: Breaker,
-    pub(crate) permits: Semaphore,
-}
-
-/// What all tasks of a run share.
-pub(crate) struct Shared {
-    pub(crate) name: String,
-    pub(crate) source: String,
-    pub(crate) sinks: Arc<[SinkStage]>,
-    pub(crate) transforms: Vec<NewTransform>,
-    pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
-    pub(crate) options: Options,
-    pub(crate) counts: Arc<Counts>,
-    commits: Arc<Commits>,
-}
-
-impl Shared {
-    pub(crate) fn new(
-        name: String,
-        source: String,
-        sinks: Vec<SinkStage>,
-        transforms: Vec<NewTransform>,
-        dead_letters: Option<Arc<dyn DeadLetters>>,
-        options: Options,
-    ) -> Self {
-        let stages = transforms.iter().map(|new| new().name().to_owned()).collect();
-        let counts = Counts::new(stages, sinks.iter().map(|stage| stage.name.clone()).collect());
-        let (counts, commits) = (Arc::new(counts), Arc::default());
-        Self {
-            name,
-            source,
-            sinks: sinks.into(),
-            transforms,
-            dead_letters,
-            options,
-            counts,
-            commits,
-        }
-    }
-
-    /// Puts letters away durably, or fails the run: a row is never dropped.
-    async fn dead_letters(&self, letters: Vec<DeadLetter>) -> Result<()> {
-        let (Some(first), Some(store)) = (letters.first(), &self.dead_letters) else {
-            let Some(first) = letters.first() else { return Ok(()) };
-            let message = format!(
-                "{} and no dead letters are set: add .dead_letters(…) to keep such rows",
-                first.error
-            );
-            let error = Error::new(ErrorKind::Rejected, "pipeline", message);
-            return Err(error
-                .with("stage", &first.stage)
-                .with("lane", &first.lane)
-                .with("offset", first.offset));
-        };
-        let failed =
-            |error: &Error, pause| tracing::warn!(stage = first.stage, %error, ?pause, "dead letters: trying again");
-        retrying(&self.options.retry, failed, || {
-            in_time(&self.options.retry, "dead_letters.write", store.write(letters.clone()))
-        })
-        .await
-    }
-}
 
 /// A pipeline while it runs.
 pub(crate) struct Runner {
@@ -116,6 +43,8 @@ pub(crate) struct Runner {
     resume: Arc<ResumeTable>,
     stop: watch::Receiver<Stop>,
     lanes: HashMap<Lane, LaneInput>,
+    /// The tasks of lanes that have ended and may still be at work.
+    ending: HashMap<Lane, Vec<AbortHandle>>,
     tasks: JoinSet<Result<()>>,
     failure: Option<Error>,
 }
@@ -131,6 +60,7 @@ enum Turn {
 struct LaneInput {
     intake: Sender<Intake>,
     has_decoder: bool,
+    tasks: Vec<AbortHandle>,
 }
 
 impl Runner {
@@ -144,6 +74,7 @@ impl Runner {
             Arc::clone(&shared.sinks),
             store.clone(),
             source.capabilities().replayable,
+            shared.options.retry.clone(),
         ));
         Self {
             shared,
@@ -152,6 +83,7 @@ impl Runner {
             resume,
             stop,
             lanes: HashMap::new(),
+            ending: HashMap::new(),
             tasks: JoinSet::new(),
             failure: None,
         }
@@ -255,7 +187,10 @@ impl Runner {
         let ends = batch.end.is_some();
         let mut input = match self.lanes.remove(&lane) {
             Some(input) => input,
-            None => self.start_lane(lane.clone()).await?,
+            None => {
+                self.ended(&lane).await?;
+                self.start_lane(lane.clone()).await?
+            }
         };
         let frames = matches!(&batch.content, Content::Frames(frames) if !frames.is_empty());
         let decoder = if frames && !input.has_decoder {
@@ -274,9 +209,31 @@ impl Runner {
         }
         if ends {
             self.resume.forget(&lane);
+            self.ending
+                .retain(|_, tasks| !tasks.iter().all(AbortHandle::is_finished));
+            self.ending.insert(lane, input.tasks);
         } else {
             self.lanes.insert(lane, input);
         }
+        Ok(())
+    }
+
+    /// A lane that comes back waits until all that it had before is written and committed: two writers of one lane would
+    /// get in each other's way, and where it goes on is known only then.
+    async fn ended(&mut self, lane: &Lane) -> Result<()> {
+        let Some(tasks) = self.ending.remove(lane) else {
+            return Ok(());
+        };
+        let commits = Arc::clone(&self.shared.commits);
+        while !tasks.iter().all(AbortHandle::is_finished) {
+            tokio::select! {
+                biased;
+                () = commits.ready() => self.commit().await?,
+                Some(done) = self.tasks.join_next() => flatten(done)?,
+            }
+        }
+        self.commit().await?;
+        self.resume.forget(lane);
         Ok(())
     }
 
@@ -310,20 +267,22 @@ impl Runner {
             bytes: options.queue_bytes,
         };
         let mut outlets = Vec::with_capacity(self.shared.sinks.len());
+        let mut tasks = Vec::with_capacity(self.shared.sinks.len() + 1);
         for sink in 0..self.shared.sinks.len() {
             let (sender, items) = queue::bounded(bounds);
             let held = start.held.get(sink).cloned().flatten();
             let outlet = Outlet::new(lane.clone(), sink, held, items, Arc::clone(&self.shared));
-            self.tasks.spawn(outlet.run());
+            tasks.push(self.tasks.spawn(outlet.run()));
             outlets.push(sender);
         }
         let (intake, received) = queue::bounded(bounds);
         let replayable = self.source.capabilities().replayable;
         let task = LaneTask::new(lane, Arc::clone(&self.shared), received, outlets, start, replayable)?;
-        self.tasks.spawn(task.run());
+        tasks.push(self.tasks.spawn(task.run()));
         Ok(LaneInput {
             intake,
             has_decoder: false,
+            tasks,
         })
     }
 
@@ -393,46 +352,6 @@ fn undrained(deadline: Duration) -> Error {
     let message = format!("not everything could be written within drain_deadline = {deadline:?}");
     let error = Error::new(ErrorKind::Timeout, "pipeline.drain", message);
     error.with("advice", "what is missing is read again at the next start")
-}
-
-/// Commits what the lanes have ready: first to the checkpoint store, then to the source.
-async fn commit(shared: &Shared, store: &Option<Arc<dyn CheckpointStore>>, source: &mut dyn Source) -> Result<()> {
-    for checkpoint in shared.commits.take() {
-        if let Some(store) = store {
-            save(&shared.options.retry, store.as_ref(), &checkpoint).await?;
-        }
-        in_time(&shared.options.retry, "source.commit", source.commit(&checkpoint)).await?;
-        shared.counts.commits.add(1);
-    }
-    shared.commits.lost().map_or(Ok(()), Err)
-}
-
-async fn save(retry: &RetryPolicy, store: &dyn CheckpointStore, checkpoint: &Checkpoint) -> Result<()> {
-    let failed = |error: &Error, pause| tracing::warn!(%error, ?pause, "checkpoint: trying again");
-    retrying(retry, failed, || {
-        in_time(retry, "checkpoints.save", store.save(checkpoint))
-    })
-    .await
-}
-
-/// How long to wait before a failed read is tried again, while its error advises it.
-fn pause_after(shared: &Shared, error: Error, failures: usize) -> Result<Duration> {
-    let policy = &shared.options.retry;
-    let pause = policy
-        .first_pause
-        .saturating_mul(1 << failures.min(20))
-        .min(policy.longest_pause);
-    let pause = match error.retry() {
-        RetryAdvice::Backoff => pause,
-        RetryAdvice::After(wait) => wait.max(pause),
-        _ => return Err(error),
-    };
-    if failures > policy.retries {
-        return Err(error.with("tries", failures).exhausted());
-    }
-    shared.counts.source_failures.add(1);
-    tracing::warn!(%error, ?pause, "reading again");
-    Ok(pause)
 }
 
 /// A task's result; a panic is an error like any other, and its lineages have counted as abandoned.

@@ -1,10 +1,11 @@
 //! One lane's way to one sink: gathers, writes with retries, settles.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use qicore_data::{
-    BatchPolicy, Checkpoint, Delivery, Error, Event, Lane, Lineage, Receipt, Result, RetryAdvice, Verdict,
+    BatchPolicy, Checkpoint, Delivery, Error, ErrorKind, Event, Lane, Lineage, Receipt, Result, RetryAdvice, Verdict,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -212,6 +213,7 @@ impl Outlet {
         let empty = Gathered::after(&self.lane, self.gathered.delivery.offset);
         let Gathered { delivery, lineages, .. } = std::mem::replace(&mut self.gathered, empty);
         let receipt = self.call("sink.write", |stage| stage.sink.write(&delivery)).await?;
+        self.check(&delivery, &receipt)?;
         let counts = self.counts();
         counts.deliveries.add(1);
         counts.rows.add(delivery.len() - receipt.rejected.len());
@@ -231,6 +233,23 @@ impl Outlet {
             self.settle();
             Ok(())
         }
+    }
+
+    /// A receipt that breaks the contract fails the run, before anything is counted or settled by it.
+    fn check(&self, delivery: &Delivery, receipt: &Receipt) -> Result<()> {
+        let mut seen = HashSet::new();
+        let sound = receipt
+            .rejected
+            .iter()
+            .all(|row| row.index < delivery.len() && seen.insert(row.index));
+        let message = if !sound {
+            "the receipt names a row twice, or one that was not in the delivery"
+        } else if !receipt.rejected.is_empty() && !receipt.staged && self.stage().stores_checkpoints {
+            "a checkpoint was made durable before the rows refused with it are in the dead letters"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::Internal, "sink.write", message).with("sink", &self.stage().name))
     }
 
     async fn flush_if_due(&mut self) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Dead letters of what a lane or a sink refuses.
 
+use std::collections::HashMap;
+
 use qicore_data::{
     DeadLetter, Delivery, Error, ErrorKind, Frame, Lane, Payload, RejectedEvent, RejectedRow, Result, Timestamp,
 };
@@ -12,6 +14,23 @@ pub(super) struct Rejects<'a> {
     stage: &'a str,
     lane: &'a Lane,
     letters: Vec<DeadLetter>,
+    seen: Seen,
+}
+
+/// Numbers equal rows of one batch. An event's letter is known by its content: where batches are cut changes from run to
+/// run, the rows do not.
+#[derive(Default)]
+struct Seen(HashMap<u64, u32>);
+
+impl Seen {
+    fn number(&mut self, payload: &Payload) -> (u64, u32) {
+        let content = serde_json::to_vec(payload).unwrap_or_default();
+        let hash = content.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        let count = self.0.entry(hash).and_modify(|count| *count += 1).or_default();
+        (hash, *count)
+    }
 }
 
 impl<'a> Rejects<'a> {
@@ -21,6 +40,7 @@ impl<'a> Rejects<'a> {
             stage,
             lane,
             letters: Vec::new(),
+            seen: Seen::default(),
         }
     }
 
@@ -30,9 +50,15 @@ impl<'a> Rejects<'a> {
             stage,
             lane,
             letters,
+            seen,
         } = self;
+        let (content, count) = seen.number(&payload);
+        let id = match payload {
+            Payload::Event { .. } => format!("{}:{lane}/{stage}#{content:016x}.{count}", shared.name),
+            _ => format!("{}:{lane}@{offset}/{stage}", shared.name),
+        };
         letters.push(DeadLetter {
-            id: format!("{}:{lane}@{offset}/{stage}#{}", shared.name, letters.len()),
+            id,
             at: Timestamp::now(),
             pipeline: shared.name.clone(),
             source: shared.source.clone(),

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use qicore_data::{Checkpoint, Lane, Result, Resume};
+use qicore_data::{Checkpoint, Error, Lane, Result, Resume, RetryPolicy};
 
 use super::SinkStage;
 use crate::checkpoints::CheckpointStore;
+use crate::retry::{in_time, retrying};
 
 /// What is known of a lane at its start.
 #[derive(Debug, Clone, Default)]
@@ -24,15 +25,23 @@ pub(super) struct ResumeTable {
     store: Option<Arc<dyn CheckpointStore>>,
     /// Whether the source can read again what it has read before.
     replayable: bool,
+    /// How the checkpoint store is asked again; each sink has its own.
+    retry: RetryPolicy,
     lanes: Mutex<HashMap<Lane, LaneStart>>,
 }
 
 impl ResumeTable {
-    pub(super) fn new(sinks: Arc<[SinkStage]>, store: Option<Arc<dyn CheckpointStore>>, replayable: bool) -> Self {
+    pub(super) fn new(
+        sinks: Arc<[SinkStage]>,
+        store: Option<Arc<dyn CheckpointStore>>,
+        replayable: bool,
+        retry: RetryPolicy,
+    ) -> Self {
         Self {
             sinks,
             store,
             replayable,
+            retry,
             lanes: Mutex::default(),
         }
     }
@@ -60,16 +69,26 @@ impl ResumeTable {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(lane);
     }
 
+    async fn held(&self, stage: &SinkStage, lane: &Lane) -> Result<Option<Arc<Checkpoint>>> {
+        let ask = || in_time(&stage.retry, "sink.checkpoint", stage.sink.checkpoint(lane));
+        let failed = |error: &Error, pause| tracing::warn!(sink = stage.name, %lane, %error, ?pause, "asking again");
+        let held = retrying(&stage.retry, failed, ask).await;
+        Ok(held.map_err(|error| error.with("sink", &stage.name))?.map(Arc::new))
+    }
+
     async fn look_up(&self, lane: &Lane) -> Result<LaneStart> {
         let mut held = Vec::with_capacity(self.sinks.len());
         for stage in self.sinks.iter() {
             held.push(match stage.stores_checkpoints {
-                true => stage.sink.checkpoint(lane).await?.map(Arc::new),
+                true => self.held(stage, lane).await?,
                 false => None,
             });
         }
         let stored = match &self.store {
-            Some(store) => store.load(lane).await?.map(Arc::new),
+            Some(store) => {
+                let load = || in_time(&self.retry, "checkpoints.load", store.load(lane));
+                retrying(&self.retry, |_, _| {}, load).await?.map(Arc::new)
+            }
             None => None,
         };
         // A sink that does not store checkpoints has what the checkpoint store says, which is written only after

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use qicore_data::{Sink, Transform};
+use qicore_data::{Batch, Lane, LaneEnd, Position, Sink, Transform};
 use qicore_stream::testkit::{Fault, FaultySink, Scripted, trades};
 use qicore_stream::{FileCheckpoints, SinkOptions};
 
@@ -140,4 +140,37 @@ async fn with_a_checkpoint_store_a_plain_sink_misses_nothing() {
         "it went on near where it was cut off: {} rows",
         found.len()
     );
+}
+
+/// A partition that goes to another process and comes back while its rows are still on their way.
+#[tokio::test]
+async fn a_lane_that_comes_back_waits_for_what_it_had_before() {
+    for mode in [Mode::Transactional, Mode::Staged] {
+        let lane = Lane::new("a");
+        let kept: Arc<Mutex<Kept>> = Arc::default();
+        let first = Batch::events(lane.clone(), trades(0..100), Position::at(100)).ending(LaneEnd::Revoked);
+        let second = Batch::events(lane.clone(), trades(100..200), Position::at(200)).ending(LaneEnd::Exhausted);
+        let slow: Arc<dyn Sink> = Arc::new(FaultySink::new(Arc::new(Store::on(Arc::clone(&kept), mode)), |_| {
+            Some(Fault::Delay(Duration::from_millis(50)))
+        }));
+        let source = Scripted::new([first, second]);
+        let builder = pipeline(source.clone())
+            .transform(Number::default())
+            .sink_with(slow, SinkOptions::default());
+        builder.build().unwrap().run().await.unwrap();
+        assert!(ids(&kept, "a").into_iter().eq(0..200), "{mode:?}");
+        assert!(
+            numbers(&kept).into_iter().eq(0..200),
+            "{mode:?}: its state came back with it"
+        );
+        let ends: Vec<_> = source
+            .commits()
+            .iter()
+            .map(|commit| (commit.position.offset, commit.finished))
+            .collect();
+        assert!(
+            ends.contains(&(100, false)) && ends.last() == Some(&(200, true)),
+            "{ends:?}"
+        );
+    }
 }

@@ -84,7 +84,7 @@ async fn refused_events_go_to_the_dead_letters_and_the_rest_lands() {
 async fn rows_that_a_store_refuses_name_the_sink() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.jsonl");
-    let store = Store::new(Mode::Transactional).batch(100);
+    let store = Store::new(Mode::Staged).batch(100);
     let (kept, whole) = (store.kept(), Store::new(Mode::Plain));
     let all = whole.kept();
     let faulty: Arc<dyn Sink> = Arc::new(FaultySink::new(Arc::new(store), |call| {
@@ -183,4 +183,81 @@ async fn a_frame_that_cannot_be_decoded_is_kept_as_it_came() {
         [3, 4, 5]
     );
     assert!(letters[2].error.contains("max_frame_bytes"), "{}", letters[2].error);
+}
+
+/// Refuses the third row, once, and keeps checkpoints with the rest.
+fn refusing(kept: &Arc<std::sync::Mutex<super::store::Kept>>, mode: Mode) -> Arc<dyn Sink> {
+    let store = Store::on(Arc::clone(kept), mode).batch(100);
+    Arc::new(FaultySink::new(Arc::new(store), |call| {
+        (call == 0).then_some(Fault::RejectRow(3))
+    }))
+}
+
+#[tokio::test]
+async fn a_refused_row_is_not_covered_before_it_is_in_the_dead_letters() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.jsonl");
+    let kept = Store::new(Mode::Staged).kept();
+    let source = Scripted::events("a", trades(0..500), 50);
+    let run = |letters: Option<&Path>| {
+        let builder = pipeline(source.clone()).sink_with(refusing(&kept, Mode::Staged), quick_retries());
+        match letters {
+            Some(path) => builder.dead_letters(path),
+            None => builder,
+        }
+    };
+    // The dead letters cannot be written: the store must not hold a checkpoint behind the row.
+    run(Some(Path::new("/dev/full")))
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap_err();
+    run(None).build().unwrap().run().await.unwrap_err();
+    run(Some(&path)).build().unwrap().run().await.unwrap();
+    let refused: Vec<_> = letters(&path).iter().map(|letter| letter.payload.clone()).collect();
+    let [Payload::Event { event }] = &refused[..] else {
+        panic!("{refused:?}")
+    };
+    let refused = id(event).unwrap();
+    assert!(ids(&kept, "a").into_iter().eq((0..500).filter(|id| *id != refused)));
+}
+
+#[tokio::test]
+async fn a_sink_that_covers_a_refused_row_too_early_breaks_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = Store::new(Mode::Transactional).kept();
+    let source = Scripted::events("a", trades(0..50), 50);
+    let builder = pipeline(source.clone()).sink_with(refusing(&kept, Mode::Transactional), quick_retries());
+    let error = builder
+        .dead_letters(folder.path().join("l"))
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+}
+
+#[tokio::test]
+async fn the_id_of_a_letter_does_not_depend_on_how_batches_are_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut found = Vec::new();
+    for size in [7, 64] {
+        let path = folder.path().join(size.to_string());
+        let source = Scripted::events("a", trades(0..200), size);
+        let builder = pipeline(source)
+            .transform(Tenth)
+            .sink(Store::new(Mode::Plain))
+            .dead_letters(&path);
+        builder.build().unwrap().run().await.unwrap();
+        found.push(
+            letters(&path)
+                .into_iter()
+                .map(|letter| letter.id)
+                .collect::<std::collections::BTreeSet<_>>(),
+        );
+    }
+    assert_eq!(found[0].len(), 20);
+    assert_eq!(found[0], found[1]);
 }

@@ -1,0 +1,85 @@
+//! What all tasks of a run share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use qicore_data::{BatchPolicy, DeadLetter, Error, ErrorKind, NewTransform, Result, RetryPolicy, Sink};
+use tokio::sync::Semaphore;
+
+use super::acks::Commits;
+use crate::breaker::Breaker;
+use crate::dead_letters::DeadLetters;
+use crate::pipeline::Options;
+use crate::retry::{in_time, retrying};
+use crate::stats::Counts;
+
+/// A sink with everything that its lanes share.
+pub(crate) struct SinkStage {
+    pub(crate) name: String,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) stores_checkpoints: bool,
+    pub(crate) batch: BatchPolicy,
+    pub(crate) flush_after: Duration,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) breaker: Breaker,
+    pub(crate) permits: Semaphore,
+}
+
+/// What all tasks of a run share.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) source: String,
+    pub(crate) sinks: Arc<[SinkStage]>,
+    pub(crate) transforms: Vec<NewTransform>,
+    pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
+    pub(crate) options: Options,
+    pub(crate) counts: Arc<Counts>,
+    pub(super) commits: Arc<Commits>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        name: String,
+        source: String,
+        sinks: Vec<SinkStage>,
+        transforms: Vec<NewTransform>,
+        dead_letters: Option<Arc<dyn DeadLetters>>,
+        options: Options,
+    ) -> Self {
+        let stages = transforms.iter().map(|new| new().name().to_owned()).collect();
+        let counts = Counts::new(stages, sinks.iter().map(|stage| stage.name.clone()).collect());
+        let (counts, commits) = (Arc::new(counts), Arc::default());
+        Self {
+            name,
+            source,
+            sinks: sinks.into(),
+            transforms,
+            dead_letters,
+            options,
+            counts,
+            commits,
+        }
+    }
+
+    /// Puts letters away durably, or fails the run: a row is never dropped.
+    pub(super) async fn dead_letters(&self, letters: Vec<DeadLetter>) -> Result<()> {
+        let (Some(first), Some(store)) = (letters.first(), &self.dead_letters) else {
+            let Some(first) = letters.first() else { return Ok(()) };
+            let message = format!(
+                "{} and no dead letters are set: add .dead_letters(…) to keep such rows",
+                first.error
+            );
+            let error = Error::new(ErrorKind::Rejected, "pipeline", message);
+            return Err(error
+                .with("stage", &first.stage)
+                .with("lane", &first.lane)
+                .with("offset", first.offset));
+        };
+        let failed =
+            |error: &Error, pause| tracing::warn!(stage = first.stage, %error, ?pause, "dead letters: trying again");
+        retrying(&self.options.retry, failed, || {
+            in_time(&self.options.retry, "dead_letters.write", store.write(letters.clone()))
+        })
+        .await
+    }
+}

@@ -20,6 +20,11 @@ const VENUES: [&str; 3] = ["KRAKEN", "COINBASE", "BINANCE"];
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let folder = match std::env::args_os().nth(1).map(PathBuf::from) {
+        Some(option) if option.to_string_lossy().starts_with('-') => {
+            return Err(
+                "usage: quickstart [FOLDER] (there is no live client yet: recorded sessions are replayed)".into(),
+            );
+        }
         Some(folder) => folder,
         None => emptied("target/quickstart")?,
     };
@@ -78,14 +83,15 @@ fn summary(done: &[(&str, Stats)]) -> Table {
             total.read.get(kind).unwrap_or(&0).to_string()
         });
     }
-    row("candles built", &|_, stats| {
-        stats
+    row("candles built", &|total, stats| {
+        // The stage also puts out alerts, of trades that came too late.
+        let alerts = total.written.get(&EventType::Alert).copied().unwrap_or(0);
+        let added = stats
             .stages
             .iter()
             .filter(|stage| stage.name == "candles")
-            .map(|stage| stage.given - stage.taken)
-            .sum::<u64>()
-            .to_string()
+            .map(|stage| stage.given - stage.taken);
+        (added.sum::<u64>() - alerts).to_string()
     });
     row("duplicates dropped", &|_, stats| {
         stats
@@ -101,7 +107,9 @@ fn summary(done: &[(&str, Stats)]) -> Table {
     row("gaps", &|total, _| {
         total.read.get(&EventType::Gap).unwrap_or(&0).to_string()
     });
-    row("rejected", &|total, _| total.rejected.to_string());
+    row("rejected", &|total, stats| {
+        (total.rejected + stats.sinks.iter().map(|sink| sink.rejected).sum::<u64>()).to_string()
+    });
     row("rows written", &|_, stats| {
         stats.sinks.iter().map(|sink| sink.rows).sum::<u64>().to_string()
     });
@@ -161,7 +169,7 @@ async fn first_candles(folder: &Path) -> Result<Table, Box<dyn Error>> {
                     head.into_iter()
                         .chain([event.timestamp.to_string()])
                         .chain(prices)
-                        .chain([trades]),
+                        .chain([trades, candle.closed.to_string()]),
                 );
             }
         }

@@ -30,7 +30,7 @@ type = "generator"
 seed = $2
 lanes = 2
 symbols = 20
-events = 60000
+events = 150000
 duplicates = 0.01
 
 [[transform]]
@@ -86,14 +86,22 @@ for round in $(seq "$rounds"); do
   pipeline "$broken" "$round" >"$broken/pipeline.toml"
   "$qicore" run --quiet "$whole/pipeline.toml"
 
-  while :; do
+  for start in $(seq 500); do
     "$qicore" run --quiet "$broken/pipeline.toml" &
     worker=$!
-    sleep "0.$(printf '%03d' $((RANDOM % 900 + 30)))"
+    sleep "0.$(printf '%03d' $((RANDOM % 400 + 20)))"
     if kill -9 "$worker" 2>/dev/null; then
       kills=$((kills + 1))
     fi
-    if wait "$worker" 2>/dev/null; then break; fi
+    status=0
+    wait "$worker" 2>/dev/null || status=$?
+    # 137 is our kill; anything else is a worker that failed by itself.
+    case $status in
+      0) break ;;
+      137) ;;
+      *) echo "round $round: the worker ended with status $status" >&2; exit 1 ;;
+    esac
+    [ "$start" -lt 500 ] || { echo "round $round: not done after $start starts" >&2; exit 1; }
   done
   worker=
 

@@ -5,7 +5,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use qicore_benches::decode::{KindDecode, KrakenSession};
 
 fn kinds(criterion: &mut Criterion) {
-    for mut workload in KindDecode::all(&[]).expect("the recordings lie in examples/data") {
+    for mut workload in KindDecode::all().expect("the recordings lie in examples/data") {
         let mut group = criterion.benchmark_group(workload.kind.path());
         group.throughput(Throughput::Elements(workload.messages() as u64));
         group.bench_function("qicore", |bencher| {

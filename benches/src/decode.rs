@@ -24,13 +24,9 @@ pub struct KindDecode {
 }
 
 impl KindDecode {
-    /// All kinds whose path starts with one of `wanted`; every kind if none is given.
-    pub fn all(wanted: &[String]) -> Result<Vec<Self>> {
-        let is_wanted = |kind: &&Kind| {
-            let path = kind.path();
-            wanted.is_empty() || wanted.iter().any(|start| path.starts_with(start.as_str()))
-        };
-        KINDS.iter().filter(is_wanted).map(Self::new).collect()
+    /// The workloads of all kinds.
+    pub fn all() -> Result<Vec<Self>> {
+        KINDS.iter().map(Self::new).collect()
     }
 
     /// The workload of a kind.

@@ -67,7 +67,7 @@ pub(crate) struct Check {
 /// one payload a line (.jsonl; receive times are taken from NAME.recv beside it, if that is there).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Decode {
-    /// The venue of bare payloads: binance, coinbase or kraken.
+    /// The venue of bare payloads: binance, binance_us, coinbase or kraken.
     #[arg(long, value_name = "S")]
     pub(crate) source: Option<String>,
     /// The endpoint or channel of payloads that do not say (ws_trade, rest_depth, …).
@@ -118,8 +118,9 @@ pub(crate) struct Show {
     pub(crate) full: bool,
 }
 
-/// Frames are decoded again, events pass the transforms again, and go to all sinks. Letters that are refused again go
-/// to FILE.again, never to FILE, which stays as it is.
+/// What a sink refused goes to that sink alone. Frames are decoded again, and what a transform refused passes the
+/// transforms again, but for candles, which need the whole stream. Letters that are refused again go to FILE.again, never
+/// to FILE, which stays as it is. An interrupted replay goes on when it is started again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReplayLetters {
     /// The dead-letter file.
@@ -127,7 +128,7 @@ pub(crate) struct ReplayLetters {
     /// The pipeline to send them through; its own source is left out.
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) pipeline: PathBuf,
-    /// Only letters of this stage.
+    /// Only letters of this stage; to be given where the file has several.
     #[arg(long)]
     pub(crate) stage: Option<String>,
 }

@@ -147,12 +147,14 @@ pub(crate) async fn decode(args: &Decode) -> Result<ExitCode> {
     let venue = match &args.source {
         None => None,
         Some(name) => {
-            let context = VenueContext::new(name, name).map_err(|error| Error::config("decode", error.to_string()))?;
+            let (venue, exchange) = Venue::serving(name)?;
+            let context =
+                VenueContext::new(exchange, venue.name).map_err(|error| Error::config("decode", error.to_string()))?;
             let context = context
                 .channel(args.channel.as_deref())
                 .symbol(args.symbol)
                 .timeframe(args.timeframe);
-            Some((Venue::named(name)?, context))
+            Some((venue, context))
         }
     };
     let mut output = Lines(BufWriter::new(std::io::stdout().lock()), Vec::new());
@@ -244,10 +246,18 @@ async fn replay(args: &ReplayLetters) -> Result<ExitCode> {
         Ok(pipeline) => pipeline,
         Err(mistakes) => return Ok(report::mistakes(&args.pipeline, &mistakes)),
     };
-    let mut letters = dead_letters::DeadLetters::new(&args.file);
-    if let Some(stage) = &args.stage {
-        letters = letters.stage(stage);
-    }
+    let stages = dead_letters::stages(&args.file)?;
+    let stage = match (&args.stage, stages.len()) {
+        (Some(stage), _) => stage.clone(),
+        (None, 1) => stages.into_iter().next().unwrap_or_default(),
+        (None, _) => {
+            let stages: Vec<_> = stages.into_iter().collect();
+            let message =
+                "the letters are of several stages, which go different ways: send one after the other with --stage";
+            return Err(Error::config("dead-letter", message).with("stages", stages.join(", ")));
+        }
+    };
+    let letters = dead_letters::DeadLetters::new(&args.file).stage(&stage);
     let again = args.file.with_added_extension("again");
-    follow(pipeline.with_source(letters).with_dead_letters(again), false).await
+    follow(pipeline.replaying(letters, &stage, again)?, false).await
 }

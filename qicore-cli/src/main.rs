@@ -27,7 +27,10 @@ async fn main() -> ExitCode {
         Command::DeadLetter(command) => commands::dead_letter(&command).await,
     };
     result.unwrap_or_else(|error| {
-        report::error(&error);
+        // Whoever reads our output has enough: `qicore decode … | head` is no failure to tell.
+        if !report::is_closed_pipe(&error) {
+            report::error(&error);
+        }
         ExitCode::FAILURE
     })
 }

@@ -23,6 +23,11 @@ pub(crate) fn error(error: &Error) {
     }
 }
 
+pub(crate) fn is_closed_pipe(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|source| source.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 pub(crate) fn mistakes(path: &Path, mistakes: &Mistakes) -> ExitCode {
     for mistake in &mistakes.0 {
         eprintln!("{}:{}: {}", path.display(), mistake.line, mistake.message);

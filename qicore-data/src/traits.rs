@@ -204,6 +204,12 @@ pub trait Transform: Send {
         let _ = state;
         Ok(())
     }
+
+    /// Whether it makes something of many events together (candles), so that single events sent through again would
+    /// make something false. A replay of dead letters leaves it out.
+    fn needs_whole_stream(&self) -> bool {
+        false
+    }
 }
 
 /// When the pipeline hands a sink what has gathered for it: whichever limit is reached first.

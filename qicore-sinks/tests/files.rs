@@ -128,10 +128,11 @@ async fn what_csv_cannot_hold_is_rejected_and_the_rest_lands() {
         unreachable!("it is a trade")
     };
     data.id = Some(TradeId::new(""));
-    let receipt = sink("csv", root.path())
-        .write(&delivery(&Lane::new("l"), 0, events))
-        .await
-        .unwrap();
+    let sink = sink("csv", root.path());
+    let receipt = sink.write(&delivery(&Lane::new("l"), 0, events)).await.unwrap();
+    assert!(receipt.staged, "the refused row must be in the dead letters first");
+    assert!(read::events(root.path(), "csv").is_empty());
+    sink.flush(&Lane::new("l")).await.unwrap();
     assert_eq!(receipt.rejected.len(), 1);
     assert_eq!(receipt.rejected[0].index, 1);
     assert!(receipt.rejected[0].error.to_string().contains("column=id"));
@@ -164,10 +165,10 @@ async fn what_parquet_cannot_hold_is_rejected_and_the_rest_lands() {
         checksum: None,
     });
     events.insert(1, book);
-    let receipt = sink("parquet", root.path())
-        .write(&delivery(&lane, 0, events))
-        .await
-        .unwrap();
+    let sink = sink("parquet", root.path());
+    let receipt = sink.write(&delivery(&lane, 0, events)).await.unwrap();
+    assert!(receipt.staged, "the refused rows must be in the dead letters first");
+    sink.flush(&lane).await.unwrap();
     let told: Vec<_> = receipt
         .rejected
         .iter()

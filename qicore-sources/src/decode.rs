@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use qicore_data::{
     BatchLimit, Content, Decoded, Decoder, Error, Event, Frame, FromStart, Lane, Result, Source, Timestamp,
 };
 
-use crate::replay::{self, Replay};
+use crate::replay::lines::Lines;
+use crate::replay::{self, Replay, ReplayConfig};
 use crate::{Venue, VenueContext};
 
 /// Counts of decoded payloads.
@@ -68,23 +69,23 @@ impl<'a> FileDecoder<'a> {
             return Err(Error::config("decode", message).with("path", path.display()));
         };
         let mut decoder = venue.decoder(context)?;
-        let failed = |error| Error::io("decode", path, error);
-        let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+        let longest = ReplayConfig::default().max_record_bytes;
         let mut events = Vec::new();
         if path.extension().is_some_and(|extension| extension == "json") {
-            let mut payload = Vec::new();
-            reader.read_to_end(&mut payload).map_err(failed)?;
+            let payload = one_payload(path, longest)?;
             return self.frame(path, decoder.as_mut(), Frame::new(1, payload), &mut events);
         }
-        let mut received = receive_times(path).into_iter();
-        let (mut line, mut number) = (Vec::new(), 0);
-        while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
-            number += 1;
-            let mut frame = Frame::new(number, line.trim_ascii().to_vec());
-            frame.received = received.next().flatten();
-            line.clear();
-            if !frame.payload.is_empty() {
-                self.frame(path, decoder.as_mut(), frame, &mut events)?;
+        let received = receive_times(path);
+        let mut lines = Lines::open(path, longest, Arc::default())?;
+        while let Some(line) = lines.next() {
+            let mut frame = Frame::new(line.number, line.bytes.trim_ascii().to_vec());
+            frame.received = received.get(line.number as usize - 1).copied().flatten();
+            match line.fault {
+                None => self.frame(path, decoder.as_mut(), frame, &mut events)?,
+                Some(fault) => {
+                    self.counts.messages += 1;
+                    self.reject(path, frame.offset, &Error::decode("decode", fault))?;
+                }
             }
         }
         Ok(())
@@ -120,13 +121,30 @@ impl<'a> FileDecoder<'a> {
                 self.counts.events += events.len() as u64;
                 self.output.events(events)
             }
-            Err(error) => {
-                self.counts.rejected += 1;
-                self.output
-                    .rejected(&format!("{}:{}", path.display(), frame.offset), &error)
-            }
+            Err(error) => self.reject(path, frame.offset, &error),
         }
     }
+
+    fn reject(&mut self, path: &Path, line: u64, error: &Error) -> Result<()> {
+        self.counts.rejected += 1;
+        self.output.rejected(&format!("{}:{line}", path.display()), error)
+    }
+}
+
+/// A file that is one payload.
+fn one_payload(path: &Path, longest: usize) -> Result<Vec<u8>> {
+    let failed = |error| Error::io("decode", path, error);
+    let (mut payload, most) = (Vec::new(), longest as u64);
+    File::open(path)
+        .map_err(failed)?
+        .take(most + 1)
+        .read_to_end(&mut payload)
+        .map_err(failed)?;
+    if payload.len() > longest {
+        let message = format!("a payload of more than {longest} bytes");
+        return Err(Error::decode("decode", message).with("path", path.display()));
+    }
+    Ok(payload)
 }
 
 /// Receive times that lie beside a file of payloads, as unix seconds, a line for each (`NAME.recv` for `NAME.jsonl`).

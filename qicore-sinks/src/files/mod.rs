@@ -163,6 +163,13 @@ impl<F: Format> FileSink<F> {
         lanes.entry(lane.clone()).or_default().clone()
     }
 
+    /// Lets go of a lane that is done: a backfill has thousands, each with its last checkpoint in memory.
+    fn forget(&self, lane: &Lane, done: bool) {
+        if done {
+            self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(lane);
+        }
+    }
+
     /// Runs `work` on the lane's writer, on a thread that may block. The writer is taken up where it is not yet, and
     /// anew where `anew` says so.
     async fn on_lane<T: Send + 'static>(
@@ -231,12 +238,17 @@ impl<F: Format> Sink for FileSink<F> {
 
     async fn write(&self, delivery: &Delivery) -> Result<Receipt> {
         let held = delivery.clone();
-        self.on_lane(&delivery.lane, false, move |writer| writer.write(&held))
-            .await
+        let work = move |writer: &mut LaneWriter<F>| Ok((writer.write(&held)?, writer.is_done()));
+        let (receipt, done) = self.on_lane(&delivery.lane, false, work).await?;
+        self.forget(&delivery.lane, done);
+        Ok(receipt)
     }
 
     async fn flush(&self, lane: &Lane) -> Result<()> {
-        self.on_lane(lane, false, LaneWriter::flush).await
+        let work = |writer: &mut LaneWriter<F>| writer.flush().map(|()| writer.is_done());
+        let done = self.on_lane(lane, false, work).await?;
+        self.forget(lane, done);
+        Ok(())
     }
 
     /// # Errors

@@ -105,6 +105,11 @@ impl<F: Format> LaneWriter<F> {
         self.publish()
     }
 
+    /// The lane's source has ended, and everything of it is published.
+    pub(crate) fn is_done(&self) -> bool {
+        self.since.is_none() && self.unanswered.is_none() && self.stored().is_some_and(|stored| stored.finished)
+    }
+
     /// Rows that are written, but not published.
     pub(crate) fn unpublished(&self) -> u64 {
         self.parts.iter().map(Part::rows).sum()

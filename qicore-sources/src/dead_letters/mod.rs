@@ -15,6 +15,7 @@
 
 mod reader;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,20 +24,62 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use qicore_data::{
-    Batch, BatchLimit, Decoder, Error, Lane, Mistakes, Progress, Result, Resume, Settings, Source, SourceCapabilities,
+    Batch, BatchLimit, DeadLetter, Decoded, Decoder, Error, Event, EventType, Frame, Lane, Mistakes, Progress, Result,
+    Resume, Settings, Source, SourceCapabilities,
 };
 use serde::Deserialize;
 
+use crate::replay::lines::Lines;
 use crate::replay::player::{Player, Start};
 use crate::replay::stream::Stream;
 use crate::replay::{Pace, damaged, outlet};
 use crate::venue::{Venue, VenueContext};
 use reader::{Letters, Origin};
 
-#[cfg(doc)]
-use qicore_data::DeadLetter;
-
 const NAME: &str = "dead-letters";
+
+/// Letters are single frames of a stream: that the ones between them are not there is no gap.
+struct WithoutGaps(Box<dyn Decoder>);
+
+impl Decoder for WithoutGaps {
+    fn decode(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
+        let before = out.len();
+        let decoded = self.0.decode(frame, out)?;
+        let mut at = 0;
+        out.retain(|event| {
+            at += 1;
+            at <= before || event.event_type() != EventType::Gap
+        });
+        Ok(decoded)
+    }
+
+    fn snapshot(&self) -> Result<Option<Box<str>>> {
+        self.0.snapshot()
+    }
+
+    fn restore(&mut self, state: &str) -> Result<()> {
+        self.0.restore(state)
+    }
+}
+
+/// The stages that the letters of a file are of.
+///
+/// # Errors
+/// If the file cannot be opened.
+pub fn stages(path: impl AsRef<Path>) -> Result<BTreeSet<String>> {
+    let longest = DeadLettersConfig::default().max_record_bytes;
+    let mut lines = Lines::open(path.as_ref(), longest, Arc::default())?;
+    let mut stages = BTreeSet::new();
+    while let Some(line) = lines.next() {
+        // A damaged line is told when the letters are read.
+        stages.extend(
+            serde_json::from_slice::<DeadLetter>(line.bytes)
+                .ok()
+                .map(|letter| letter.stage),
+        );
+    }
+    Ok(stages)
+}
 
 /// The configuration of [`DeadLetters`].
 #[derive(Debug, Clone, Deserialize)]
@@ -216,7 +259,7 @@ impl Source for DeadLetters {
                 let named = VenueContext::new(exchange, venue.name);
                 let mut context = named.map_err(|error| Error::config(NAME, error.to_string()))?;
                 context.symbols = Arc::clone(symbols);
-                venue.decoder(&context)
+                Ok(Box::new(WithoutGaps(venue.decoder(&context)?)))
             }
             None if damaged::is(lane) => Ok(Box::new(damaged::Rejects(None))),
             None => Ok(Box::new(damaged::Rejects(Some(

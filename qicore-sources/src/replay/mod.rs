@@ -240,7 +240,6 @@ impl Source for Replay {
     }
 }
 
-/// Does file work off the runtime's workers.
 /// Whether a file is a recording: whether its first line is a header.
 pub(crate) fn is_recording(path: &std::path::Path) -> Result<bool> {
     let mut lines = lines::Lines::open(path, ReplayConfig::default().max_record_bytes, Arc::default())?;
@@ -249,6 +248,7 @@ pub(crate) fn is_recording(path: &std::path::Path) -> Result<bool> {
         .is_some_and(|line| record::Header::read(line.bytes).is_some()))
 }
 
+/// Does file work off the runtime's workers.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, "replay.open", error.to_string())))

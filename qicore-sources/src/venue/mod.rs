@@ -145,6 +145,17 @@ impl Venue {
             .ok_or_else(|| unknown(name))
     }
 
+    /// The venue and exchange of a plugin's name, or of the name of an exchange that it serves (`binance_us`).
+    pub fn serving(name: &str) -> Result<(&'static Self, &'static str), Error> {
+        let all = VENUES
+            .iter()
+            .flat_map(|venue| venue.recorded_as.iter().map(move |(_, exchange)| (venue, *exchange)));
+        match all.into_iter().find(|(_, exchange)| *exchange == name) {
+            Some(found) => Ok(found),
+            None => Self::named(name).map(|venue| (venue, venue.name)),
+        }
+    }
+
     /// The venue and exchange of a recording's header.
     pub fn recorded_as(name: &str) -> Result<(&'static Self, &'static str), Error> {
         let all = VENUES.iter().flat_map(|venue| {

@@ -168,14 +168,14 @@ impl PipelineBuilder {
         if limits.contains(&0) {
             return Err(config("read and queue limits must be greater than 0"));
         }
-        let mut stages: Vec<SinkStage> = Vec::with_capacity(self.sinks.len());
+        let mut stages: Vec<Arc<SinkStage>> = Vec::with_capacity(self.sinks.len());
         for (sink, options) in self.sinks {
             let stage = stage(sink, options, &stages);
             if stage.batch.events == 0 || stage.batch.bytes == 0 || stage.permits.available_permits() == 0 {
                 let message = "a sink's batch and concurrency must be greater than 0";
                 return Err(Error::config("pipeline.build", message).with("sink", &stage.name));
             }
-            stages.push(stage);
+            stages.push(Arc::new(stage));
         }
         let name = source.name().to_owned();
         let parts = Shared::new(
@@ -194,7 +194,7 @@ impl PipelineBuilder {
     }
 }
 
-fn stage(sink: Arc<dyn Sink>, options: SinkOptions, before: &[SinkStage]) -> SinkStage {
+fn stage(sink: Arc<dyn Sink>, options: SinkOptions, before: &[Arc<SinkStage>]) -> SinkStage {
     let capabilities = sink.capabilities();
     let wanted = options.name.unwrap_or_else(|| sink.name().to_owned());
     let taken = |name: &str| before.iter().any(|stage| stage.name == name);

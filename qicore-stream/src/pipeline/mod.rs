@@ -12,11 +12,11 @@ pub use options::Options;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use qicore_data::{FromStart, Mistakes, Registry, Result, Source};
+use qicore_data::{Error, FromStart, Mistakes, NewTransform, Registry, Result, Source};
 use tokio::sync::watch;
 
 use crate::checkpoints::CheckpointStore;
-use crate::dead_letters::DeadLetterFile;
+use crate::dead_letters::{DeadLetterFile, DeadLetters};
 use crate::retry::in_time;
 use crate::runner::{Runner, Shared};
 
@@ -80,25 +80,62 @@ impl Pipeline {
         self.start().wait().await
     }
 
-    /// The same pipeline, fed from another source.
-    #[must_use]
-    pub fn with_source(mut self, source: impl Source + 'static) -> Self {
-        source.name().clone_into(&mut self.parts.source);
-        self.source = Box::new(source);
-        self
-    }
-
-    /// The same pipeline, with its dead letters in another file.
-    #[must_use]
-    pub fn with_dead_letters(mut self, path: impl Into<PathBuf>) -> Self {
-        self.parts.dead_letters = Some(Arc::new(DeadLetterFile::new(path)));
-        self
+    /// The pipeline that sends dead letters of a stage through again, from `letters` in place of its own source.
+    ///
+    /// What a sink refused goes to that sink alone, and through no transform: it has been through them, and the other
+    /// sinks have it. Letters of any other stage pass the transforms but for those that
+    /// [need the whole stream](qicore_data::Transform::needs_whole_stream). Letters that are refused again go to the
+    /// file `again`.
+    ///
+    /// # Errors
+    /// If the stage is of a sink that the pipeline does not have.
+    pub fn replaying(self, letters: impl Source + 'static, stage: &str, again: impl Into<PathBuf>) -> Result<Self> {
+        let Shared {
+            name,
+            sinks,
+            transforms,
+            options,
+            ..
+        } = self.parts;
+        let (sinks, transforms): (Vec<_>, Vec<_>) = match stage.strip_prefix("sink:") {
+            Some(wanted) => (
+                sinks.iter().filter(|stage| stage.name == wanted).cloned().collect(),
+                Vec::new(),
+            ),
+            None => {
+                let whole = |new: &NewTransform| new().needs_whole_stream();
+                (
+                    sinks.to_vec(),
+                    transforms.into_iter().filter(|new| !whole(new)).collect(),
+                )
+            }
+        };
+        if sinks.is_empty() {
+            let message = "the letters are of a sink that the pipeline does not have";
+            return Err(Error::config("pipeline.replaying", message)
+                .with("stage", stage)
+                .with("pipeline", name));
+        }
+        let dead_letters: Option<Arc<dyn DeadLetters>> = Some(Arc::new(DeadLetterFile::new(again)));
+        let parts = Shared::new(
+            name,
+            letters.name().to_owned(),
+            sinks,
+            transforms,
+            dead_letters,
+            options,
+        );
+        Ok(Self {
+            parts,
+            source: Box::new(letters),
+            store: self.store,
+        })
     }
 
     /// Opens the sinks and the source and closes them again, without reading: do they answer?
     pub async fn connect(mut self) -> Result<()> {
         for stage in self.parts.sinks.iter() {
-            let name = |error: qicore_data::Error| error.with("sink", &stage.name);
+            let name = |error: Error| error.with("sink", &stage.name);
             in_time(&stage.retry, "sink.open", stage.sink.open())
                 .await
                 .map_err(name)?;

@@ -21,7 +21,7 @@ pub(super) struct LaneStart {
 
 /// Asks the sinks and the checkpoint store, once for each lane.
 pub(super) struct ResumeTable {
-    sinks: Arc<[SinkStage]>,
+    sinks: Arc<[Arc<SinkStage>]>,
     store: Option<Arc<dyn CheckpointStore>>,
     /// Whether the source can read again what it has read before.
     replayable: bool,
@@ -32,7 +32,7 @@ pub(super) struct ResumeTable {
 
 impl ResumeTable {
     pub(super) fn new(
-        sinks: Arc<[SinkStage]>,
+        sinks: Arc<[Arc<SinkStage>]>,
         store: Option<Arc<dyn CheckpointStore>>,
         replayable: bool,
         retry: RetryPolicy,

@@ -29,7 +29,7 @@ pub(crate) struct SinkStage {
 pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) source: String,
-    pub(crate) sinks: Arc<[SinkStage]>,
+    pub(crate) sinks: Arc<[Arc<SinkStage>]>,
     pub(crate) transforms: Vec<NewTransform>,
     pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
     pub(crate) options: Options,
@@ -41,7 +41,7 @@ impl Shared {
     pub(crate) fn new(
         name: String,
         source: String,
-        sinks: Vec<SinkStage>,
+        sinks: Vec<Arc<SinkStage>>,
         transforms: Vec<NewTransform>,
         dead_letters: Option<Arc<dyn DeadLetters>>,
         options: Options,

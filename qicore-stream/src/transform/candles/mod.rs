@@ -133,6 +133,10 @@ impl Transform for Candles {
         Ok(())
     }
 
+    fn needs_whole_stream(&self) -> bool {
+        true
+    }
+
     fn snapshot(&self) -> Result<Option<Box<str>>> {
         self.builder.save().map(Some)
     }

@@ -100,26 +100,31 @@ impl Content {
     pub fn split_to(&mut self, offset: u64, end: u64) -> Self {
         match self {
             Self::Frames(frames) => {
-                let rest = frames.split_off(frames.partition_point(|frame| frame.offset <= offset));
-                Self::Frames(std::mem::replace(frames, rest))
+                let at = frames.partition_point(|frame| frame.offset <= offset);
+                Self::Frames(take_first(frames, at))
             }
             Self::Events(events, Offsets::Counted) => {
                 let kept = usize::try_from(end.saturating_sub(offset))
                     .unwrap_or(usize::MAX)
                     .min(events.len());
-                let rest = events.split_off(events.len() - kept);
-                Self::Events(std::mem::replace(events, rest), Offsets::Counted)
+                let at = events.len() - kept;
+                Self::Events(take_first(events, at), Offsets::Counted)
             }
             Self::Events(events, Offsets::Each(offsets)) => {
                 let at = offsets.partition_point(|each| *each <= offset);
-                let (rest, rest_offsets) = (events.split_off(at), offsets.split_off(at));
-                Self::Events(
-                    std::mem::replace(events, rest),
-                    Offsets::Each(std::mem::replace(offsets, rest_offsets)),
-                )
+                Self::Events(take_first(events, at), Offsets::Each(take_first(offsets, at)))
             }
         }
     }
+}
+
+/// Takes out the first `at`. Mostly there are none to take, and then nothing is copied.
+fn take_first<T>(all: &mut Vec<T>, at: usize) -> Vec<T> {
+    if at == 0 {
+        return Vec::new();
+    }
+    let rest = all.split_off(at);
+    std::mem::replace(all, rest)
 }
 
 /// How a lane ends.

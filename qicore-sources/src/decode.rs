@@ -61,6 +61,12 @@ impl<'a> FileDecoder<'a> {
 
     /// Decodes one file. A payload that cannot be decoded is told to the output and does not end it.
     pub async fn file(&mut self, path: &Path) -> Result<()> {
+        let about = std::fs::metadata(path).map_err(|error| Error::io("decode", path, error))?;
+        if !about.is_file() {
+            // The first line is read twice, to tell a recording; of a pipe it would be gone.
+            let message = "no regular file: write a pipe's content to a file first";
+            return Err(Error::config("decode", message).with("path", path.display()));
+        }
         if replay::is_recording(path)? {
             return self.recording(path).await;
         }

@@ -257,6 +257,31 @@ async fn single_files() {
     );
 }
 
+/// What is left of a number is a number, too.
+#[tokio::test]
+async fn a_csv_row_that_is_cut_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.csv");
+    let trades: Vec<_> = session()
+        .into_iter()
+        .filter(|event| matches!(event.data, Data::Trade(_)))
+        .collect();
+    let whole = csv(&trades);
+    for cut in [0, 1, 2, 5] {
+        fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+        let batches = drain(&mut Replay::new([&path])).await;
+        let (mut events, mut damaged) = (0, 0);
+        for batch in &batches {
+            match &batch.content {
+                qicore_data::Content::Events(rows, _) => events += rows.len(),
+                content => damaged += content.len(),
+            }
+        }
+        let lost = usize::from(cut > 0);
+        assert_eq!((events, damaged), (trades.len() - lost, lost), "{cut} bytes are gone");
+    }
+}
+
 #[tokio::test]
 async fn one_format_of_several() {
     let folder = tempfile::tempdir().unwrap();

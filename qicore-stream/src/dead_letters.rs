@@ -6,16 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use qicore_data::{DeadLetter, Error, ErrorKind, Result};
+use qicore_data::{DeadLetter, Error, ErrorKind, Result, RetryAdvice};
 
 /// Keeps what could not be processed. A batch counts as done only once its rejects are kept here.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
     /// Keeps the letters; on `Ok` they are durable. A letter may come again after a restart, with the same id.
     async fn write(&self, letters: Vec<DeadLetter>) -> Result<()>;
+
+    /// Finds out whether letters could be kept, at the start of a run.
+    async fn open(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
-/// A file of JSON lines, one letter a line, synced to disk after each write.
+/// A file of JSON lines, one letter a line, synced to disk after each write. Several pipelines may write to one file.
 #[derive(Debug, Clone)]
 pub struct DeadLetterFile {
     path: PathBuf,
@@ -41,30 +46,56 @@ impl DeadLetterFile {
             lines.push(b'\n');
         }
         let mut slot = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut file = match slot.take() {
+        let file = match slot.take() {
             Some(file) => file,
             None => open(&self.path).map_err(failed)?,
         };
-        // On an error the file is not put back: the next try opens it anew, which cuts a half line.
-        file.write_all(&lines).and_then(|()| file.sync_data()).map_err(failed)?;
+        // Another pipeline may write to the same file: one at a time, each behind the other's last whole line. On an
+        // error the file is not put back, and its lock goes with it.
+        file.lock().map_err(failed)?;
+        mend(&file).map_err(failed)?;
+        (&file)
+            .write_all(&lines)
+            .and_then(|()| file.sync_data())
+            .and_then(|()| file.unlock())
+            .map_err(failed)?;
         *slot = Some(file);
         Ok(())
     }
+
+    /// Finds out at the start of a run, rather than with the first letter, that the file cannot be written.
+    fn check(&self) -> Result<()> {
+        let failed = |error| Error::io("dead_letters.open", &self.path, error).with_retry(RetryAdvice::Never);
+        match self.path.metadata() {
+            Ok(about) if about.is_dir() => Err(failed(std::io::ErrorKind::IsADirectory.into())),
+            Ok(_) => OpenOptions::new()
+                .append(true)
+                .open(&self.path)
+                .map(drop)
+                .map_err(failed),
+            Err(_) => self
+                .path
+                .parent()
+                .map_or(Ok(()), |folder| std::fs::create_dir_all(folder).map_err(failed)),
+        }
+    }
 }
 
-/// Opens for appending, behind the last whole line: half a line is what a kill or a full disk left of a letter that
-/// was never acknowledged and comes again.
 fn open(path: &Path) -> std::io::Result<File> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    let mut end = file.metadata()?.len();
+    OpenOptions::new().read(true).append(true).create(true).open(path)
+}
+
+/// Every letter begins so.
+const START: &[u8] = b"{\"id\":";
+
+/// Sees to it that the next line stands by itself. The start of a letter without an end is what a kill or a full disk
+/// left of one that was never acknowledged and comes again: it is cut. Anything else is not ours, and gets its line end.
+fn mend(mut file: &File) -> std::io::Result<()> {
+    let length = file.metadata()?.len();
+    let mut end = length;
     let mut block = [0; 4096];
     while end > 0 {
         let from = end.saturating_sub(block.len() as u64);
@@ -77,13 +108,25 @@ fn open(path: &Path) -> std::io::Result<File> {
         }
         end = from;
     }
-    file.set_len(end)?;
+    if end == length {
+        return Ok(());
+    }
+    let mut start = vec![0; START.len().min((length - end) as usize)];
     file.seek(SeekFrom::Start(end))?;
-    Ok(file)
+    file.read_exact(&mut start)?;
+    if START.starts_with(&start) {
+        file.set_len(end)
+    } else {
+        file.write_all(b"\n")
+    }
 }
 
 #[async_trait]
 impl DeadLetters for DeadLetterFile {
+    async fn open(&self) -> Result<()> {
+        self.check()
+    }
+
     async fn write(&self, letters: Vec<DeadLetter>) -> Result<()> {
         let this = self.clone();
         tokio::task::spawn_blocking(move || this.append(&letters))
@@ -136,6 +179,44 @@ mod tests {
             .unwrap();
         DeadLetterFile::new(&path).write(vec![letter("3")]).await.unwrap();
         assert_eq!(ids(&path), ["1", "3"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_letter_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "my notes").unwrap();
+        DeadLetterFile::new(&path).write(vec![letter("1")]).await.unwrap();
+        assert!(
+            std::fs::read_to_string(&path)
+                .unwrap()
+                .starts_with("my notes\n{\"id\":\"1\"")
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn two_writers_share_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("letters.jsonl");
+        let write = |name: &'static str| {
+            let file = DeadLetterFile::new(&path);
+            tokio::spawn(async move {
+                for number in 0..50 {
+                    file.write(vec![letter(&format!("{name}{number}"))]).await.unwrap();
+                }
+            })
+        };
+        let (one, two) = (write("a"), write("b"));
+        one.await.unwrap();
+        two.await.unwrap();
+        assert_eq!(ids(&path).len(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_folder_in_its_place_is_told_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = DeadLetterFile::new(folder.path()).open().await.unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::Io, RetryAdvice::Never));
     }
 
     #[tokio::test]

@@ -40,9 +40,14 @@ impl Kind {
 
     /// By a stream's name: `btcusdt@depth@100ms`, `!ticker@arr`.
     fn of_stream(stream: &str) -> Option<Self> {
-        let mut parts = stream.split('@');
-        let first = parts.next()?;
-        Some(match first.strip_prefix('!').or_else(|| parts.next())? {
+        let kind = match stream.strip_prefix('!') {
+            Some(all) => cut(all, b'@').map_or(all, |(kind, _)| kind),
+            None => {
+                let (_, rest) = cut(stream, b'@')?;
+                cut(rest, b'@').map_or(rest, |(kind, _)| kind)
+            }
+        };
+        Some(match kind {
             "aggTrade" => Self::AggTrade,
             "trade" => Self::Trade,
             "bookTicker" => Self::BookTicker,
@@ -108,7 +113,7 @@ impl<'a> Message<'a> {
     #[inline]
     fn peek(text: &'a str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix("{\"stream\":\"") {
-            let (stream, rest) = rest.split_once('"')?;
+            let (stream, rest) = cut(rest, b'"')?;
             let data = rest.strip_prefix(",\"data\":")?;
             return Some(Self {
                 kind: Kind::of_stream(stream)?,
@@ -118,7 +123,7 @@ impl<'a> Message<'a> {
             });
         }
         let first = text.strip_prefix('[').unwrap_or(text);
-        let (event, _) = first.strip_prefix("{\"e\":\"")?.split_once('"')?;
+        let (event, _) = cut(first.strip_prefix("{\"e\":\"")?, b'"')?;
         Some(Self::plain(Kind::of_event(event)?, None, text))
     }
 
@@ -218,6 +223,14 @@ fn url_parts(url: &str) -> Option<(&str, &str)> {
 
 /// The native name in a stream's name; a stream of all symbols (`!ticker@arr`) has none.
 fn stream_symbol(stream: &str) -> Option<Cow<'_, str>> {
-    let (name, _) = stream.split_once('@')?;
+    let (name, _) = cut(stream, b'@')?;
     (!name.starts_with('!')).then_some(Cow::Borrowed(name))
+}
+
+/// What stands before and after the first such byte, of ASCII. In short texts faster than `split_once`, which searches
+/// by the block.
+#[inline]
+fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let place = text.bytes().position(|byte| byte == at)?;
+    Some((&text[..place], &text[place + 1..]))
 }

@@ -32,6 +32,8 @@ pub struct Decoder {
     pairs: Pairs,
     /// The book message at hand, kept for its memory.
     message: wire::Book,
+    /// The trades at hand, likewise.
+    trades: Vec<wire::Trade>,
 }
 
 impl Decoder {
@@ -41,6 +43,7 @@ impl Decoder {
             context: context.clone(),
             pairs: Pairs::default(),
             message: wire::Book::default(),
+            trades: Vec::new(),
         }
     }
 
@@ -57,12 +60,20 @@ impl Decoder {
         match Channel::read(&name)? {
             Channel::Book(depth) => return self.book(text, depth, frame, out),
             Channel::Trade => {
-                let (symbol, trades) = self.message::<Vec<_>>("kraken.trade", text)?;
-                out.extend(
-                    trades
-                        .iter()
-                        .map(|trade| self.event(frame, symbol, parse::trade(trade))),
-                );
+                let Self {
+                    context, pairs, trades, ..
+                } = self;
+                trades.clear();
+                let mut json = serde_json::Deserializer::from_str(text);
+                let native = wire::TradesInto(trades).deserialize(&mut json);
+                let native = native.and_then(|native| json.end().map(|()| native));
+                let symbol = pairs
+                    .find(&native.map_err(|error| malformed("kraken.trade", error))?, context)?
+                    .symbol;
+                out.extend(trades.iter().map(|trade| {
+                    let (at, data) = parse::trade(trade);
+                    context.event(frame, symbol, at, data)
+                }));
             }
             Channel::Ticker => {
                 let (symbol, ticker) = self.message("kraken.ticker", text)?;
@@ -97,6 +108,7 @@ impl Decoder {
             context,
             pairs,
             message,
+            ..
         } = self;
         message.clear();
         let mut json = serde_json::Deserializer::from_str(text);
@@ -181,7 +193,7 @@ fn control(text: &str) -> Result<()> {
 /// The pairs seen in the lane, by native name.
 #[derive(Debug, Default)]
 struct Pairs {
-    index: HashMap<Box<str>, usize>,
+    index: HashMap<Box<str>, usize, rustc_hash::FxBuildHasher>,
     all: Vec<Pair>,
 }
 

@@ -16,7 +16,7 @@ pub(crate) type Rule = fn(&str) -> Option<Symbol>;
 /// stays, so that a symbol does not change in the middle of a lane.
 #[derive(Debug)]
 pub(crate) struct Names {
-    used: HashMap<Box<str>, Symbol>,
+    used: HashMap<Box<str>, Symbol, rustc_hash::FxBuildHasher>,
     taught: HashMap<Box<str>, Taught>,
     shared: Arc<SymbolMap>,
     rule: Rule,
@@ -43,7 +43,7 @@ pub(crate) struct NamesState<'a> {
 impl Names {
     pub(crate) fn new(shared: Arc<SymbolMap>, rule: Rule) -> Self {
         Self {
-            used: HashMap::new(),
+            used: HashMap::default(),
             taught: HashMap::new(),
             shared,
             rule,

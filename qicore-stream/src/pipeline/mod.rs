@@ -144,6 +144,9 @@ impl Pipeline {
                 .map_err(name)?;
         }
         let retry = &self.parts.options.retry;
+        if let Some(letters) = &self.parts.dead_letters {
+            in_time(retry, "dead_letters.open", letters.open()).await?;
+        }
         in_time(retry, "source.open", self.source.open(Arc::new(FromStart))).await?;
         in_time(retry, "source.close", self.source.close()).await
     }

@@ -24,7 +24,7 @@ pub struct Options {
     /// How often a lane takes a checkpoint while data flows.
     #[serde(with = "duration")]
     pub checkpoint_every: Duration,
-    /// How long a stop may take to write what has been read.
+    /// How long a stop, or the other lanes after a failure, may take to write what has been read.
     #[serde(with = "duration")]
     pub drain_deadline: Duration,
     /// How the source, the dead letters and the checkpoint store are tried again. Sinks have their own.

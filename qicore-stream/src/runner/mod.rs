@@ -24,7 +24,6 @@ use std::time::Duration;
 use qicore_data::{Batch, BatchLimit, Content, Error, ErrorKind, Lane, Result, Resume, Source};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
-use tokio::time::timeout;
 
 use self::commit::{commit, pause_after};
 use self::lane::{Intake, LaneTask};
@@ -138,6 +137,9 @@ impl Runner {
             .map_err(|error| error.with("sink", &stage.name))?;
         }
         let retry = &self.shared.options.retry;
+        if let Some(letters) = &self.shared.dead_letters {
+            in_time(retry, "dead_letters.open", letters.open()).await?;
+        }
         let resume: Arc<dyn Resume> = self.resume.clone();
         // The source's future borrows it mutably, which a closure called several times cannot lend: one try here,
         // and sources retry their own connections.
@@ -290,27 +292,34 @@ impl Runner {
         commit(&self.shared, &self.store, self.source.as_mut()).await
     }
 
-    /// Lets the lanes finish what they have, under the deadline, and commits it.
+    /// Lets the lanes finish what they have, and commits it: under the deadline after a stop or a failure, without one
+    /// at the end of the source, where a slow store may take its time.
     async fn drain(&mut self) {
         let deadline = self.shared.options.drain_deadline;
         let commits = Arc::clone(&self.shared.commits);
-        let drained = timeout(deadline, async {
-            loop {
-                tokio::select! {
-                    biased;
-                    () = commits.ready() => if let Err(error) = self.commit().await { self.fail(error) },
-                    done = self.tasks.join_next() => match done {
-                        Some(done) => if let Err(error) = flatten(done) { self.fail(error) },
-                        None => break,
-                    },
+        let mut stop = self.stop.clone();
+        let (failed, mut overdue) = (self.failure.is_some(), false);
+        let too_late = async {
+            if !failed {
+                wanted(&mut stop, any_stop).await;
+            }
+            tokio::time::sleep(deadline).await;
+        };
+        let mut too_late = std::pin::pin!(too_late);
+        loop {
+            tokio::select! {
+                biased;
+                () = commits.ready() => if let Err(error) = self.commit().await { self.fail(error) },
+                done = self.tasks.join_next() => match done {
+                    Some(done) => if let Err(error) = flatten(done) { self.fail(error) },
+                    None => break,
+                },
+                () = &mut too_late, if !overdue => {
+                    overdue = true;
+                    self.fail(undrained(deadline));
+                    self.tasks.abort_all();
                 }
             }
-        })
-        .await;
-        if drained.is_err() {
-            self.fail(undrained(deadline));
-            self.tasks.abort_all();
-            while self.tasks.join_next().await.is_some() {}
         }
         if let Err(error) = self.commit().await {
             self.fail(error);

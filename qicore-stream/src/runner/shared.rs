@@ -66,7 +66,7 @@ impl Shared {
         let (Some(first), Some(store)) = (letters.first(), &self.dead_letters) else {
             let Some(first) = letters.first() else { return Ok(()) };
             let message = format!(
-                "{} and no dead letters are set: add .dead_letters(…) to keep such rows",
+                "{} and no dead letters are set: add .dead_letters(…), or dead_letters = \"PATH\" in a file, to keep such rows",
                 first.error
             );
             let error = Error::new(ErrorKind::Rejected, "pipeline", message);

@@ -151,7 +151,11 @@ async fn a_drain_that_takes_too_long_says_so() {
     let builder = pipeline(source.clone())
         .options(options)
         .sink_with(stuck, SinkOptions::default());
-    let error = builder.build().unwrap().run().await.unwrap_err();
+    let handle = builder.build().unwrap().start();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!handle.is_finished(), "the end of the source alone sets no deadline");
+    handle.stop();
+    let error = handle.wait().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert!(error.to_string().contains("drain_deadline"), "{error}");
     assert_eq!(source.commits(), []);

@@ -1,6 +1,6 @@
 //! CSV files with the columns of [`qicore_data::columns`], in any order.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -12,9 +12,23 @@ use qicore_data::{Error, Event, EventType, Result};
 use super::rows::{Row, Rows};
 use crate::replay::lines;
 
+/// Knows whether its reader has come to the end.
+struct Watched {
+    input: Box<dyn BufRead + Send>,
+    ended: bool,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.ended |= read == 0;
+        Ok(read)
+    }
+}
+
 pub(super) struct CsvRows {
     file: Arc<Path>,
-    reader: Reader<Box<dyn BufRead + Send>>,
+    reader: Reader<Watched>,
     event_type: EventType,
     /// Where in a record the columns of the type are.
     places: Vec<Option<usize>>,
@@ -47,7 +61,9 @@ pub(super) fn layout(told: Option<EventType>, names: &[&str]) -> Result<(EventTy
 impl CsvRows {
     pub(super) fn open(file: Arc<Path>, event_type: Option<EventType>, read: Arc<AtomicU64>) -> Result<Self> {
         let input = lines::open(&file, u64::MAX, read)?;
-        let mut reader = ReaderBuilder::new().flexible(true).from_reader(input);
+        let mut reader = ReaderBuilder::new()
+            .flexible(true)
+            .from_reader(Watched { input, ended: false });
         let header = reader
             .headers()
             .map_err(|error| Error::decode("replay.columns", error.to_string()))?;
@@ -89,6 +105,11 @@ impl Rows for CsvRows {
         let line = self.reader.position().line();
         let why = match self.reader.read_byte_record(&mut self.record) {
             Ok(false) => return None,
+            // Only a record without a line end needs the end of the file to be one. What is cut there may still read as a
+            // number, though not the one that was written.
+            Ok(true) if self.reader.get_ref().ended => {
+                Error::decode("replay.row", "the row is cut: it has no line end")
+            }
             Ok(true) => match self.event() {
                 Ok(event) => return Some(Row::Event(event)),
                 Err(error) => error,

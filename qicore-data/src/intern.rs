@@ -7,6 +7,8 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::stable_hash::StableHash;
+
 /// Names live as long as the process. The table is bounded, so that hostile input cannot fill the memory with them.
 const MOST_NAMES: usize = 1 << 20;
 /// The longest name, in bytes.
@@ -85,9 +87,7 @@ fn intern(text: &str) -> Result<&'static Name, NameError> {
     if names.len() >= MOST_NAMES {
         return Err(NameError::TooMany);
     }
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = StableHash::of(text.as_bytes());
     let name: &'static Name = Box::leak(Box::new(Name {
         text: text.into(),
         hash,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::stable_hash::StableHash;
 
 /// The unit of order, parallelism, state and position: a Kafka partition, a WebSocket connection, one backfill range.
 ///
@@ -41,14 +42,9 @@ impl Lane {
             })
             .collect();
         let start = plain.len().saturating_sub(80);
-        let hash = self.0.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        format!(
-            "{}-{:08x}",
-            plain[start..].trim_start_matches('.'),
-            (hash >> 32) ^ (hash & 0xffff_ffff)
-        )
+        let mut hash = StableHash::default();
+        hash.write(self.0.as_bytes());
+        format!("{}-{}", plain[start..].trim_start_matches('.'), hash.short())
     }
 }
 

@@ -17,6 +17,7 @@ mod registry;
 mod retry;
 mod secret;
 pub mod settings;
+mod stable_hash;
 mod time;
 mod timeframe;
 mod traits;
@@ -36,6 +37,7 @@ pub use registry::{Build, NewTransform, Plugin, Registry};
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use settings::{Mistake, Mistakes, Settings};
+pub use stable_hash::StableHash;
 pub use time::{Timestamp, TimestampError, TimestampText};
 pub use timeframe::{Timeframe, UnknownTimeframe};
 pub use traits::{

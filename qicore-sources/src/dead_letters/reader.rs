@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use qicore_data::{DeadLetter, Error, Lane, Payload, Result};
+use qicore_data::{DeadLetter, Error, Lane, Payload, Result, StableHash};
 
 use super::{DeadLettersConfig, NAME};
 use crate::replay::damaged;
@@ -45,19 +45,18 @@ impl Letters {
         read: &Arc<AtomicU64>,
         origins: &Arc<Mutex<Origins>>,
     ) -> Result<Self> {
-        let mut hash = Fnv::default();
+        let mut hash = StableHash::default();
         for (path, length) in &files {
-            hash.file(path, *length)
-                .map_err(|error| Error::io("dead_letters.open", path, error))?;
+            hash_file(&mut hash, path, *length).map_err(|error| Error::io("dead_letters.open", path, error))?;
         }
-        hash.bytes(format!("{:?} {:?}", config.stage, config.reason).as_bytes());
+        hash.write(format!("{:?} {:?}", config.stage, config.reason).as_bytes());
         Ok(Self {
             config: config.clone(),
             files,
             read: Arc::clone(read),
             origins: Arc::clone(origins),
             symbols: HashMap::new(),
-            mark: format!("{:08x}", (hash.0 >> 32) ^ (hash.0 & 0xffff_ffff)),
+            mark: hash.short(),
         })
     }
 }
@@ -147,30 +146,14 @@ impl Letters {
     }
 }
 
-/// FNV-1a, over the files' bytes.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-    }
-
-    fn file(&mut self, path: &Path, length: u64) -> io::Result<()> {
-        let mut file = File::open(path)?.take(length);
-        let mut block = vec![0; 1 << 16];
-        loop {
-            match file.read(&mut block)? {
-                0 => return Ok(()),
-                read => self.bytes(&block[..read]),
-            }
+/// Takes in the first `length` bytes of a file.
+fn hash_file(hash: &mut StableHash, path: &Path, length: u64) -> io::Result<()> {
+    let mut file = File::open(path)?.take(length);
+    let mut block = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(()),
+            read => hash.write(&block[..read]),
         }
     }
 }

@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use qicore_data::{
     Batch, BatchLimit, Decoder, Error, ErrorKind, Lane, Mistakes, Progress, Result, Resume, Settings, Source,
-    SourceCapabilities,
+    SourceCapabilities, StableHash,
 };
 
 pub use config::{Pace, ReplayConfig};
@@ -256,11 +256,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 
 /// What tells data from other data of the same name: a hash (FNV-1a) of what is particular to it.
 pub(crate) fn identity<'a>(kind: &str, parts: impl IntoIterator<Item = &'a [u8]>) -> Arc<str> {
-    let bytes = parts.into_iter().flat_map(|part| part.iter().chain(b"\n"));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{kind} {hash:016x}").into()
+    let mut hash = StableHash::default();
+    for part in parts {
+        hash.write(part);
+        hash.write(b"\n");
+    }
+    format!("{kind} {:016x}", hash.finish()).into()
 }
 
 /// The size of a file.

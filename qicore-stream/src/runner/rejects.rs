@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use qicore_data::{
-    DeadLetter, Delivery, Error, ErrorKind, Frame, Lane, Payload, RejectedEvent, RejectedRow, Result, Timestamp,
+    DeadLetter, Delivery, Error, ErrorKind, Frame, Lane, Payload, RejectedEvent, RejectedRow, Result, StableHash,
+    Timestamp,
 };
 
 use super::Shared;
@@ -24,10 +25,7 @@ struct Seen(HashMap<u64, u32>);
 
 impl Seen {
     fn number(&mut self, payload: &Payload) -> (u64, u32) {
-        let content = serde_json::to_vec(payload).unwrap_or_default();
-        let hash = content.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash = StableHash::of(&serde_json::to_vec(payload).unwrap_or_default());
         let count = self.0.entry(hash).and_modify(|count| *count += 1).or_default();
         (hash, *count)
     }

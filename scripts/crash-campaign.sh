@@ -30,7 +30,7 @@ type = "generator"
 seed = $2
 lanes = 2
 symbols = 20
-events = 150000
+events = 60000
 duplicates = 0.01
 
 [[transform]]

@@ -26,28 +26,102 @@ pub enum Fault {
     StopAfter,
 }
 
-fn failure(operation: &'static str, advice: RetryAdvice) -> Error {
-    Error::new(ErrorKind::Unavailable, operation, "injected fault").with_retry(advice)
+/// What a plugin is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Call {
+    /// `open` of a source or a sink.
+    Open,
+    /// A sink's `checkpoint`.
+    Checkpoint,
+    /// A sink's `write`.
+    Write,
+    /// A sink's `flush`.
+    Flush,
+    /// A source's `next_batch`.
+    NextBatch,
+    /// A source's `commit`.
+    Commit,
+    /// `close` of a source or a sink.
+    Close,
 }
 
-/// Decides on the fault of the n-th call, from 0.
+/// Decides on the fault of the n-th call of a kind, from 0.
 type Plan = Box<dyn Fn(u64) -> Option<Fault> + Send + Sync>;
 
-/// A sink whose writes go wrong by plan.
+/// What goes wrong when.
+#[derive(Default)]
+struct Plans(Vec<(Call, Plan, AtomicU64)>);
+
+impl Plans {
+    fn add(mut self, call: Call, plan: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
+        self.0.push((call, Box::new(plan), AtomicU64::new(0)));
+        self
+    }
+
+    /// The fault of the next call, which is not counted yet.
+    fn peek(&self, call: Call) -> Option<Fault> {
+        let mut plans = self.0.iter().filter(|(of, ..)| *of == call);
+        plans.find_map(|(_, plan, calls)| plan(calls.load(Relaxed)))
+    }
+
+    fn count(&self, call: Call) {
+        for (_, _, calls) in self.0.iter().filter(|(of, ..)| *of == call) {
+            calls.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn next(&self, call: Call) -> Option<Fault> {
+        let fault = self.peek(call);
+        self.count(call);
+        fault
+    }
+
+    /// Makes a call, with what goes wrong in it.
+    async fn around<T>(&self, call: Call, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        faulty(self.next(call), work).await
+    }
+}
+
+async fn faulty<T>(fault: Option<Fault>, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    let failure = |advice| Error::new(ErrorKind::Unavailable, "faulty", "injected fault").with_retry(advice);
+    match fault {
+        None | Some(Fault::RejectRow(_)) => work.await,
+        Some(Fault::Fail(advice)) => Err(failure(advice)),
+        Some(Fault::LoseAnswer) => {
+            let _lost = work.await?;
+            Err(failure(RetryAdvice::Backoff))
+        }
+        Some(Fault::Delay(time)) => {
+            tokio::time::sleep(time).await;
+            work.await
+        }
+        Some(Fault::Panic) => std::panic::panic_any("injected fault"),
+        Some(Fault::StopAfter) => {
+            let _lost = work.await?;
+            std::future::pending().await
+        }
+    }
+}
+
+/// A sink whose calls go wrong by plan.
 pub struct FaultySink {
     inner: Arc<dyn Sink>,
-    plan: Plan,
-    calls: AtomicU64,
+    plans: Plans,
 }
 
 impl FaultySink {
     /// `plan` is asked for each write, by its number from 0.
     pub fn new(inner: Arc<dyn Sink>, plan: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
-        Self {
-            inner,
-            plan: Box::new(plan),
-            calls: AtomicU64::new(0),
-        }
+        let plans = Plans::default().add(Call::Write, plan);
+        Self { inner, plans }
+    }
+
+    /// `plan` is asked for each call of another kind. Rows can be refused in writes only.
+    #[must_use]
+    pub fn on(mut self, call: Call, plan: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
+        self.plans = self.plans.add(call, plan);
+        self
     }
 
     /// Writes without the row at `index`, and reports it as refused.
@@ -85,58 +159,47 @@ impl Sink for FaultySink {
     }
 
     async fn open(&self) -> Result<()> {
-        self.inner.open().await
+        self.plans.around(Call::Open, self.inner.open()).await
     }
 
     async fn checkpoint(&self, lane: &Lane) -> Result<Option<Checkpoint>> {
-        self.inner.checkpoint(lane).await
+        self.plans.around(Call::Checkpoint, self.inner.checkpoint(lane)).await
     }
 
     async fn write(&self, delivery: &Delivery) -> Result<Receipt> {
-        match (self.plan)(self.calls.fetch_add(1, Relaxed)) {
-            None => self.inner.write(delivery).await,
-            Some(Fault::Fail(advice)) => Err(failure("faulty.write", advice)),
-            Some(Fault::LoseAnswer) => {
-                let _lost = self.inner.write(delivery).await?;
-                Err(failure("faulty.write", RetryAdvice::Backoff))
-            }
-            Some(Fault::Delay(time)) => {
-                tokio::time::sleep(time).await;
-                self.inner.write(delivery).await
-            }
+        match self.plans.next(Call::Write) {
             Some(Fault::RejectRow(index)) => self.write_without(delivery, index).await,
-            Some(Fault::Panic) => std::panic::panic_any("injected fault"),
-            Some(Fault::StopAfter) => {
-                let _lost = self.inner.write(delivery).await?;
-                std::future::pending().await
-            }
+            fault => faulty(fault, self.inner.write(delivery)).await,
         }
     }
 
     async fn flush(&self, lane: &Lane) -> Result<()> {
-        self.inner.flush(lane).await
+        self.plans.around(Call::Flush, self.inner.flush(lane)).await
     }
 
     async fn close(&self) -> Result<()> {
-        self.inner.close().await
+        self.plans.around(Call::Close, self.inner.close()).await
     }
 }
 
-/// A source whose reads go wrong by plan. Of the faults it knows `Fail`, `Delay` and `Panic`; the others do nothing.
+/// A source whose calls go wrong by plan. In reads `Fail`, `Delay` and `Panic` do; the others would lose a batch.
 pub struct FaultySource {
     inner: Box<dyn Source>,
-    plan: Plan,
-    calls: u64,
+    plans: Plans,
 }
 
 impl FaultySource {
     /// `plan` is asked for each read, by its number from 0. A delayed read that is cancelled has not happened.
     pub fn new(inner: Box<dyn Source>, plan: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
-        Self {
-            inner,
-            plan: Box::new(plan),
-            calls: 0,
-        }
+        let plans = Plans::default().add(Call::NextBatch, plan);
+        Self { inner, plans }
+    }
+
+    /// `plan` is asked for each call of another kind.
+    #[must_use]
+    pub fn on(mut self, call: Call, plan: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
+        self.plans = self.plans.add(call, plan);
+        self
     }
 }
 
@@ -151,22 +214,14 @@ impl Source for FaultySource {
     }
 
     async fn open(&mut self, resume: Arc<dyn Resume>) -> Result<()> {
-        self.inner.open(resume).await
+        self.plans.around(Call::Open, self.inner.open(resume)).await
     }
 
     async fn next_batch(&mut self, limit: BatchLimit) -> Result<Option<Batch>> {
-        let call = self.calls;
-        match (self.plan)(call) {
-            Some(Fault::Fail(advice)) => {
-                self.calls += 1;
-                return Err(failure("faulty.next_batch", advice));
-            }
-            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
-            Some(Fault::Panic) => std::panic::panic_any("injected fault"),
-            _ => {}
-        }
-        let batch = self.inner.next_batch(limit).await;
-        self.calls += 1;
+        let fault = self.plans.peek(Call::NextBatch);
+        let fault = fault.filter(|fault| matches!(fault, Fault::Fail(_) | Fault::Delay(_) | Fault::Panic));
+        let batch = faulty(fault, self.inner.next_batch(limit)).await;
+        self.plans.count(Call::NextBatch);
         batch
     }
 
@@ -175,7 +230,7 @@ impl Source for FaultySource {
     }
 
     async fn commit(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        self.inner.commit(checkpoint).await
+        self.plans.around(Call::Commit, self.inner.commit(checkpoint)).await
     }
 
     fn progress(&self) -> Option<Progress> {
@@ -183,6 +238,6 @@ impl Source for FaultySource {
     }
 
     async fn close(&mut self) -> Result<()> {
-        self.inner.close().await
+        self.plans.around(Call::Close, self.inner.close()).await
     }
 }

@@ -14,7 +14,7 @@ pub mod conformance;
 mod faults;
 mod scripted;
 
-pub use faults::{Fault, FaultySink, FaultySource};
+pub use faults::{Call, Fault, FaultySink, FaultySource};
 pub use scripted::Scripted;
 
 use qicore_data::{Decimal, Event, Exchange, Label, Side, Symbol, Timestamp, Trade};

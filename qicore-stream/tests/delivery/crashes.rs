@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use qicore_data::{Batch, Lane, LaneEnd, Position, Sink, Transform};
-use qicore_stream::testkit::{Fault, FaultySink, Scripted, trades};
+use qicore_stream::testkit::{Call, Fault, FaultySink, Scripted, trades};
 use qicore_stream::{FileCheckpoints, SinkOptions};
 
 use super::store::{Kept, Mode, Store, ids};
@@ -50,14 +50,15 @@ fn numbers(kept: &Mutex<Kept>) -> Vec<i64> {
     kept.rows.iter().map(|(_, event)| price(event)).collect()
 }
 
-/// A run in a process of its own, cut off in the sinks' `cuts`-th write: done in the store, the answer never comes.
-async fn cut_off_run(source: &Scripted, kept: [&Arc<Mutex<Kept>>; 2], cuts: [u64; 2]) -> bool {
+/// A run in a process of its own, cut off in the sinks' `cuts`-th write, and in the `flush`-th flush: done in the store,
+/// the answer never comes.
+async fn cut_off_run(source: &Scripted, kept: [&Arc<Mutex<Kept>>; 2], cuts: [u64; 2], flush: u64) -> bool {
     let mut builder = pipeline(source.clone()).transform(Number::default());
     for ((kept, mode), cut) in kept.into_iter().zip([Mode::Transactional, Mode::Staged]).zip(cuts) {
         let store = Store::on(Arc::clone(kept), mode).batch(50);
-        let faulty: Arc<dyn Sink> = Arc::new(FaultySink::new(Arc::new(store), move |call| {
-            (call == cut).then_some(Fault::StopAfter)
-        }));
+        let stop_at = |cut| move |call| (call == cut).then_some(Fault::StopAfter);
+        let faulty = FaultySink::new(Arc::new(store), stop_at(cut)).on(Call::Flush, stop_at(flush));
+        let faulty: Arc<dyn Sink> = Arc::new(faulty);
         builder = builder.sink_with(faulty, SinkOptions::default());
     }
     let handle = builder
@@ -83,17 +84,17 @@ proptest! {
     /// transform's state as if nothing had happened.
     #[test]
     fn sinks_that_are_cut_off_at_different_places_end_equal(
-        cuts in prop::collection::vec([0u64..12, 0u64..12], 1..4),
+        cuts in prop::collection::vec(([0u64..12, 0u64..12], 0u64..8), 1..4),
         batch in 1usize..100,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let (one, two) = (Arc::default(), Arc::default());
         let source = Scripted::events("a", trades(0..700), batch);
         runtime.block_on(async {
-            for cuts in cuts {
-                cut_off_run(&source, [&one, &two], cuts).await;
+            for (cuts, flush) in cuts {
+                cut_off_run(&source, [&one, &two], cuts, flush).await;
             }
-            assert!(cut_off_run(&source, [&one, &two], [u64::MAX; 2]).await, "the last run is not cut off");
+            assert!(cut_off_run(&source, [&one, &two], [u64::MAX; 2], u64::MAX).await, "the last run is not cut off");
         });
         for kept in [&one, &two] {
             prop_assert!(ids(kept, "a").into_iter().eq(0..700), "{:?}", ids(kept, "a"));

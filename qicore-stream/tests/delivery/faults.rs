@@ -8,7 +8,7 @@ use qicore_data::{
     Batch, BatchLimit, Checkpoint, ErrorKind, Event, Lane, Output, Position, Result, Resume, RetryAdvice, Sink, Source,
     SourceCapabilities, Transform,
 };
-use qicore_stream::testkit::{Fault, FaultySink, FaultySource, Scripted, trades};
+use qicore_stream::testkit::{Call, Fault, FaultySink, FaultySource, Scripted, trades};
 use qicore_stream::{BreakerPolicy, SinkOptions};
 
 use super::store::{Mode, Store, ids};
@@ -35,6 +35,80 @@ async fn failures_that_pass_change_nothing() {
     }
     assert!(stats.sinks[0].failures >= 2 * stats.sinks[0].deliveries);
     assert!(stats.source_failures > 0);
+}
+
+#[tokio::test]
+async fn calls_that_fail_or_lose_their_answer_are_made_again() {
+    let trouble = |call| match call % 3 {
+        0 => Some(Fault::Fail(RetryAdvice::Backoff)),
+        1 => Some(Fault::LoseAnswer),
+        _ => None,
+    };
+    for mode in [Mode::Transactional, Mode::Staged] {
+        let store = Store::new(mode).batch(100);
+        let kept = store.kept();
+        let faulty = FaultySink::new(Arc::new(store), |_| None)
+            .on(Call::Open, trouble)
+            .on(Call::Checkpoint, trouble)
+            .on(Call::Flush, trouble);
+        // The lanes share the sink's calls: one of them may meet many failures in a row.
+        let options = SinkOptions::default()
+            .retry(quick().retry.retries(1000))
+            .breaker(BreakerPolicy::new(0, Duration::ZERO));
+        let scripted = three_lanes(1000);
+        let source = FaultySource::new(Box::new(scripted.clone()), |_| None).on(Call::Commit, trouble);
+        let builder = pipeline(three_lanes(0))
+            .source(source)
+            .sink_with(Arc::new(faulty), options);
+        builder.build().unwrap().run().await.unwrap();
+        for (lane, at) in [("a", 0), ("b", 1), ("c", 2)] {
+            assert!(
+                ids(&kept, lane).into_iter().eq(at * 1000..(at + 1) * 1000),
+                "{mode:?} {lane}"
+            );
+            let commits = scripted
+                .commits()
+                .into_iter()
+                .filter(|commit| commit.lane.as_str() == lane);
+            let commits: Vec<_> = commits
+                .map(|commit| (commit.position.offset, commit.finished))
+                .collect();
+            assert!(commits.is_sorted(), "{mode:?} {lane}: {commits:?}");
+            assert_eq!(commits.last(), Some(&(1000, true)), "{mode:?} {lane}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_stays_failing_fails_the_run_by_its_name() {
+    let broken = |_| Some(Fault::Fail(RetryAdvice::Backoff));
+    for call in [Call::Open, Call::Checkpoint, Call::Flush, Call::Close] {
+        let store = Store::new(Mode::Staged);
+        let kept = store.kept();
+        let faulty = FaultySink::new(Arc::new(store), |_| None).on(call, broken);
+        let source = Scripted::events("a", trades(0..500), 64);
+        let builder = pipeline(source.clone()).sink_with(Arc::new(faulty), quick_retries());
+        let error = builder.build().unwrap().run().await.unwrap_err();
+        assert!(error.to_string().contains("sink=store"), "{call:?}: {error}");
+        // Only what was closed badly is written already.
+        let whole = call == Call::Close;
+        assert_eq!(ids(&kept, "a").len(), if whole { 500 } else { 0 }, "{call:?}");
+        assert_eq!(source.commits().iter().any(|commit| commit.finished), whole, "{call:?}");
+        let again = Store::on(Arc::clone(&kept), Mode::Staged);
+        pipeline(source).sink(again).build().unwrap().run().await.unwrap();
+        assert!(ids(&kept, "a").into_iter().eq(0..500), "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_open_or_commit_fails_the_run() {
+    for call in [Call::Open, Call::Commit] {
+        let broken = |_| Some(Fault::Fail(RetryAdvice::Backoff));
+        let source = FaultySource::new(Box::new(three_lanes(100)), |_| None).on(call, broken);
+        let builder = pipeline(three_lanes(0)).source(source).sink(Store::new(Mode::Plain));
+        let error = builder.build().unwrap().run().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{call:?}: {error}");
+    }
 }
 
 #[tokio::test]

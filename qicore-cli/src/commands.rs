@@ -214,21 +214,22 @@ pub(crate) async fn dead_letter(command: &DeadLetter) -> Result<ExitCode> {
 fn show(args: &Show) -> Result<ExitCode> {
     let mut counts: BTreeMap<[String; 3], u64> = BTreeMap::new();
     let mut damaged = 0;
-    for line in read(&args.file)?.lines() {
-        let Ok(letter) = serde_json::from_str::<qicore::DeadLetter>(line) else {
+    dead_letters::scan(&args.file, |letter, line| {
+        let Some(letter) = letter else {
             damaged += 1;
-            continue;
+            return Ok(());
         };
         if args.stage.as_ref().is_some_and(|stage| *stage != letter.stage) {
-            continue;
+            return Ok(());
         }
         if args.full {
-            report::output(line)?;
+            report::output(&String::from_utf8_lossy(line))?;
         }
         *counts
             .entry([letter.stage, letter.reason, letter.lane.to_string()])
             .or_default() += 1;
-    }
+        Ok(())
+    })?;
     if !args.full {
         let rows = counts
             .into_iter()

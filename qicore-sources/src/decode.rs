@@ -83,7 +83,7 @@ impl<'a> FileDecoder<'a> {
         }
         let received = receive_times(path);
         let mut lines = Lines::open(path, longest, Arc::default())?;
-        while let Some(line) = lines.next() {
+        while let Some(line) = lines.next()? {
             let mut frame = Frame::new(line.number, line.bytes.trim_ascii().to_vec());
             frame.received = received.get(line.number as usize - 1).copied().flatten();
             match line.fault {

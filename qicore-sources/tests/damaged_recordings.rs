@@ -33,7 +33,7 @@ async fn a_cut_recording_gives_all_that_is_whole() {
         let whole = ended + usize::from(lines.get(ended).is_some_and(|line| line.as_bytes() == rest));
         let mut replay = Replay::recording(&path);
         let mut lanes = frames(&drain(&mut replay).await);
-        let damaged = Lane::new("KRAKEN/damaged");
+        let damaged = Lane::new("KRAKEN/damaged records");
         let cut_line = lanes.remove(&damaged);
         assert_frames(&lanes, &expected("KRAKEN", &lines[..whole]));
         assert_eq!(cut_line.is_some(), whole == ended && !rest.is_empty(), "cut at {cut}");
@@ -65,12 +65,12 @@ async fn a_cut_compressed_recording_gives_all_that_is_whole() {
             Ok(batches) => batches,
             // So early that not even the header is there.
             Err(error) => {
-                assert!(error.to_string().contains("header"), "{error}");
+                assert!(error.to_string().contains("cut or damaged at line 1"), "{error}");
                 continue;
             }
         };
         let mut lanes = frames(&batches);
-        let damaged = lanes.remove(&Lane::new("KRAKEN/damaged")).unwrap();
+        let damaged = lanes.remove(&Lane::new("KRAKEN/damaged records")).unwrap();
         assert_eq!(damaged.len(), 1);
         assert!(
             damaged[0].channel.as_deref().unwrap().contains("cut or damaged"),
@@ -119,10 +119,10 @@ async fn damage_in_the_middle_costs_nothing_else() {
         config.pace = pace;
         let mut replay = Replay::with_config(config.clone());
         let mut lanes = frames(&drain(&mut replay).await);
-        let damaged = lanes.remove(&Lane::new("KRAKEN/damaged")).unwrap();
+        let damaged = lanes.remove(&Lane::new("KRAKEN/damaged records")).unwrap();
         let offsets: Vec<_> = damaged.iter().map(|frame| frame.offset).collect();
         assert_eq!(offsets, [101, 102, 103, 104, 105, 106]);
-        let (_, rejected) = decode(&replay, &Lane::new("KRAKEN/damaged"), &damaged);
+        let (_, rejected) = decode(&replay, &Lane::new("KRAKEN/damaged records"), &damaged);
         assert_eq!(rejected.len(), 6);
         assert_eq!(damaged[5].payload.len(), 4096);
         assert!(
@@ -136,4 +136,39 @@ async fn damage_in_the_middle_costs_nothing_else() {
             .for_each(|lane| lane.retain(|frame| !offsets.contains(&frame.0)));
         assert_frames(&lanes, &expected);
     }
+}
+
+#[tokio::test]
+async fn a_connection_may_have_any_name_but_the_reserved_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let renamed = |name: &str| {
+        let mut lines: Vec<_> = lines("KRAKEN")[..100]
+            .iter()
+            .map(|line| line.replace("\"conn\":\"KRAKEN.ws.49\"", &format!("\"conn\":\"{name}\"")))
+            .collect();
+        lines.push("no record".to_owned());
+        lines
+    };
+    for name in ["damaged", "wss://host/damaged", "records"] {
+        let lines = renamed(name);
+        let path = write(&folder.path().join("KRAKEN.jsonl"), &lines);
+        let mut replay = Replay::recording(path);
+        let mut read = frames(&drain(&mut replay).await);
+        let damaged = read.remove(&Lane::new("KRAKEN/damaged records")).unwrap();
+        assert_eq!(damaged.len(), 1, "{name}");
+        let lane = Lane::new(format!("KRAKEN/{name}"));
+        assert!(
+            decode(&replay, &lane, &read[&lane]).1.is_empty(),
+            "{name}: frames are rejected"
+        );
+        assert_frames(&read, &expected("KRAKEN", &lines[..100]));
+    }
+    let path = write(&folder.path().join("KRAKEN.jsonl"), &renamed("damaged records"));
+    let mut replay = Replay::recording(path);
+    let read = frames(&drain(&mut replay).await);
+    let damaged = Lane::new("KRAKEN/damaged records");
+    let (_, rejected) = decode(&replay, &damaged, &read[&damaged]);
+    let reserved = rejected.iter().filter(|why| why.contains("is reserved"));
+    assert_eq!(reserved.count() + 1, rejected.len());
+    assert!(rejected.len() > 10, "{} frames of the connection", rejected.len());
 }

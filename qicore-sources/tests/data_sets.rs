@@ -217,7 +217,7 @@ async fn damaged_rows_and_files_cost_nothing_else() {
             twice == if extension == "parquet" { 0 } else { 2 },
             "{extension}: {twice}"
         );
-        let damaged = Lane::new("s/x/damaged");
+        let damaged = Lane::new("s/x/damaged records");
         let rejected = frames(&batches)[&damaged].clone();
         let (none, told) = decode(&replay, &damaged, &rejected);
         assert!(none.is_empty() && told.len() == rejected.len());
@@ -375,4 +375,35 @@ async fn parquet_is_a_feature() {
         error.to_string().contains("enable the cargo feature \"parquet\""),
         "{error}"
     );
+}
+
+/// Its rows would else be passed over: what the system does not open is not damaged.
+#[tokio::test]
+async fn a_file_that_cannot_be_opened_is_an_error() {
+    for (extension, write) in formats() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("s");
+        let path = root.join(format!("type=trade/exchange=x/date=2026-08-09/a-1.{extension}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, write(&[trade("x", START, 1)])).unwrap();
+        let mut replay = Replay::new([&root]);
+        replay.open(Arc::new(FromStart)).await.unwrap();
+        fs::remove_file(&path).unwrap();
+        let error = replay.next_batch(LIMIT).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{extension}: {error}");
+        assert!(error.to_string().contains("a-1"), "{extension}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_may_be_named_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let mut lines = jsonl(&[trade("damaged", START, 1)]);
+    lines.extend_from_slice(b"no event\n");
+    fs::write(&path, lines).unwrap();
+    let mut replay = Replay::new([path]);
+    let batches = drain(&mut replay).await;
+    assert_eq!(events(&batches)[&Lane::new("a/damaged")].len(), 1);
+    assert_eq!(frames(&batches)[&Lane::new("a/damaged records")].len(), 1);
 }

@@ -165,7 +165,7 @@ async fn what_cannot_be_tried_again_is_rejected_again() {
     let mut text = fs::read_to_string(&path).unwrap();
     for letter in [
         of_frame("nobody", &Lane::new("l"), &recorded[0]),
-        of_frame("replay", &Lane::new("KRAKEN/damaged"), &damaged_before),
+        of_frame("replay", &Lane::new("KRAKEN/damaged records"), &damaged_before),
     ] {
         text += &(serde_json::to_string(&letter).unwrap() + "\n");
     }
@@ -183,8 +183,8 @@ async fn what_cannot_be_tried_again_is_rejected_again() {
         decode(&source, &lane, &refused[&lane]).1.join("\n")
     };
     assert!(rejected("dead-letters/decode/l").contains("set venue"));
-    assert!(rejected("dead-letters/decode/KRAKEN/damaged").contains("cut at line 7"));
-    let damaged = rejected("dead-letters/damaged");
+    assert!(rejected("dead-letters/decode/KRAKEN/damaged records").contains("cut at line 7"));
+    let damaged = rejected("dead-letters/damaged records");
     assert!(
         damaged.contains("hexadecimal") && damaged.contains("line 5 is no dead letter"),
         "{damaged}"

@@ -1,11 +1,11 @@
 //! The decoder of one lane: names and the connection's sequence.
 
 use qicore_data::{Decoded, Error, ErrorKind, Event, Frame, Result, Timestamp};
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeSeed, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use super::instruments::spot_symbol;
-use super::parse::{Channel, Scope};
+use super::parse::{self, Channel, Scope};
 use super::sequence::Sequence;
 use super::wire;
 use crate::venue::{Names, NamesState, VenueContext};
@@ -18,6 +18,8 @@ pub struct Decoder {
     context: VenueContext,
     names: Names,
     sequence: Sequence,
+    /// Empty between messages, and kept for its memory.
+    trades: Vec<wire::Trade<'static>>,
 }
 
 /// What [`Decoder`] keeps from frame to frame.
@@ -34,31 +36,54 @@ impl Decoder {
             names: Names::new(context.symbols.clone(), spot_symbol),
             context: context.clone(),
             sequence: Sequence::default(),
+            trades: Vec::new(),
         }
     }
 
     /// A message whose channel has events of type `E`.
     fn message<'a, E: Channel<'a>>(&mut self, text: &'a str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
         let message: wire::Message<E> = read(text)?;
+        self.numbered((message.timestamp, message.sequence_num), frame, out, |scope| {
+            message.events.into_iter().try_for_each(|event| event.emit(scope))
+        })
+    }
+
+    /// A message of `market_trades`.
+    fn trades(&mut self, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
+        let mut trades: Vec<wire::Trade<'_>> = std::mem::take(&mut self.trades);
+        let mut json = serde_json::Deserializer::from_str(text);
+        let header = wire::TradesInto(&mut trades).deserialize(&mut json);
+        let header = header
+            .and_then(|header| json.end().map(|()| header))
+            .map_err(malformed)?;
+        let decoded = self.numbered(header, frame, out, |scope| parse::trades(&mut trades, scope));
+        self.trades = emptied(trades);
+        decoded
+    }
+
+    /// Emits the events of a message in its place in the connection's sequence.
+    fn numbered(
+        &mut self,
+        (time, number): (wire::Time, u64),
+        frame: &Frame,
+        out: &mut Vec<Event>,
+        emit: impl FnOnce(&mut Scope<'_>) -> Result<()>,
+    ) -> Result<Decoded> {
         let before = out.len();
-        let sent = message.timestamp.0.or(frame.received).unwrap_or(Timestamp::UNKNOWN);
-        if let Some(gap) = self.sequence.gap(message.sequence_num, sent) {
+        let sent = time.0.or(frame.received).unwrap_or(Timestamp::UNKNOWN);
+        if let Some(gap) = self.sequence.gap(number, sent) {
             let symbols = self.names.used().into_iter();
             out.extend(symbols.map(|symbol| self.context.event(frame, symbol, Some(sent), gap.clone())));
         }
-        let mut scope = Scope {
+        emit(&mut Scope {
             context: &self.context,
             names: &mut self.names,
             frame,
-            sent: message.timestamp.0,
-            sequence: Some(message.sequence_num),
+            sent: time.0,
+            sequence: Some(number),
             out,
-        };
-        message
-            .events
-            .into_iter()
-            .try_for_each(|event| event.emit(&mut scope))?;
-        self.sequence.advance(message.sequence_num, sent);
+        })?;
+        self.sequence.advance(number, sent);
         Ok(if out.len() > before {
             Decoded::Data
         } else {
@@ -83,7 +108,7 @@ impl Decoder {
     fn channel(&mut self, name: &str, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
         match name {
             "l2_data" => self.message::<wire::L2Event<'_>>(text, frame, out),
-            "market_trades" => self.message::<wire::TradesEvent<'_>>(text, frame, out),
+            "market_trades" => self.trades(text, frame, out),
             "ticker" | "ticker_batch" => self.message::<wire::TickersEvent<'_>>(text, frame, out),
             "candles" => self.message::<wire::CandlesEvent<'_>>(text, frame, out),
             "status" => self.message::<wire::Products<'_>>(text, frame, out),
@@ -156,7 +181,18 @@ impl qicore_data::Decoder for Decoder {
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::decode(OPERATION, error.to_string()).with_source(error))
+    serde_json::from_str(text).map_err(malformed)
+}
+
+#[cold]
+fn malformed(error: serde_json::Error) -> Error {
+    Error::decode(OPERATION, error.to_string()).with_source(error)
+}
+
+/// The same memory for trades of another frame: an iterator over a vector collects into the vector's own.
+fn emptied(mut trades: Vec<wire::Trade<'_>>) -> Vec<wire::Trade<'static>> {
+    trades.clear();
+    trades.into_iter().map_while(|_| None).collect()
 }
 
 #[cold]

@@ -59,25 +59,23 @@ impl<'a> Channel<'a> for wire::L2Event<'a> {
     }
 }
 
-impl<'a> Channel<'a> for wire::TradesEvent<'a> {
-    /// The venue lists the newest trade first; ours go out oldest first, so that time ascends.
-    fn emit(mut self, scope: &mut Scope<'_>) -> Result<()> {
-        self.trades.reverse();
-        if !self.trades.is_sorted_by_key(|trade| trade.time.0) {
-            self.trades.sort_by_key(|trade| trade.time.0);
-        }
-        for trade in &self.trades {
-            let symbol = scope.names.symbol(&trade.product_id)?;
-            let data = Trade {
-                id: Some(TradeId::new(&trade.trade_id)),
-                side: taker_side(trade.side),
-                price: trade.price.0,
-                size: trade.size.0,
-            };
-            scope.push(symbol, trade.time.0, data);
-        }
-        Ok(())
+/// The venue lists the newest trade first; ours go out oldest first, so that time ascends.
+pub(super) fn trades(trades: &mut [wire::Trade<'_>], scope: &mut Scope<'_>) -> Result<()> {
+    trades.reverse();
+    if !trades.is_sorted_by_key(|trade| trade.time.0) {
+        trades.sort_by_key(|trade| trade.time.0);
     }
+    for trade in trades {
+        let symbol = scope.names.symbol(&trade.product_id)?;
+        let data = Trade {
+            id: Some(TradeId::new(&trade.trade_id)),
+            side: taker_side(trade.side),
+            price: trade.price.0,
+            size: trade.size.0,
+        };
+        scope.push(symbol, trade.time.0, data);
+    }
+    Ok(())
 }
 
 /// The venue tells the maker's side, though its reference does not say so: in the recorded session trades marked `SELL`

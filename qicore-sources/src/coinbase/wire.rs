@@ -11,6 +11,10 @@ use qicore_data::{Decimal, Level, Timestamp, TimestampError};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
 
+mod trades;
+
+pub use trades::{MakerSide, Trade, TradesEvent, TradesInto};
+
 /// A message of any channel, with the channel's events.
 #[derive(Debug, Deserialize)]
 pub struct Message<E> {
@@ -184,46 +188,6 @@ impl<'de> Deserialize<'de> for Updates {
         }
         deserializer.deserialize_seq(UpdatesVisitor)
     }
-}
-
-/// An event of `market_trades`.
-#[derive(Debug, Deserialize)]
-pub struct TradesEvent<'a> {
-    /// Trades, newest first.
-    #[serde(borrow)]
-    pub trades: Vec<Trade<'a>>,
-}
-
-/// One trade of `market_trades`.
-#[derive(Debug, Deserialize)]
-pub struct Trade<'a> {
-    /// Native name.
-    #[serde(borrow)]
-    pub product_id: Cow<'a, str>,
-    /// Id.
-    #[serde(borrow)]
-    pub trade_id: Cow<'a, str>,
-    /// Price.
-    pub price: Quoted,
-    /// Size.
-    pub size: Quoted,
-    /// When it happened.
-    pub time: Time,
-    /// The **maker's** side.
-    pub side: MakerSide,
-}
-
-/// The maker's side of a [`Trade`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum MakerSide {
-    /// A resting bid was hit.
-    Buy,
-    /// A resting offer was hit.
-    Sell,
-    /// The venue does not say (`UNKNOWN_ORDER_SIDE`).
-    #[serde(other)]
-    Unknown,
 }
 
 /// An event of `ticker` or `ticker_batch`.

@@ -62,22 +62,31 @@ impl Decoder for WithoutGaps {
     }
 }
 
+/// Goes through the lines of a file of letters, compressed or not: `each` gets the letter, or `None` where the line is
+/// damaged, and the line.
+///
+/// # Errors
+/// If the file cannot be read, and those of `each`.
+pub fn scan(path: impl AsRef<Path>, mut each: impl FnMut(Option<DeadLetter>, &[u8]) -> Result<()>) -> Result<()> {
+    let longest = DeadLettersConfig::default().max_record_bytes;
+    let mut lines = Lines::open(path.as_ref(), longest, Arc::default())?;
+    while let Some(line) = lines.next()? {
+        each(serde_json::from_slice(line.bytes).ok(), line.bytes)?;
+    }
+    Ok(())
+}
+
 /// The stages that the letters of a file are of.
 ///
 /// # Errors
-/// If the file cannot be opened.
+/// If the file cannot be read.
 pub fn stages(path: impl AsRef<Path>) -> Result<BTreeSet<String>> {
-    let longest = DeadLettersConfig::default().max_record_bytes;
-    let mut lines = Lines::open(path.as_ref(), longest, Arc::default())?;
     let mut stages = BTreeSet::new();
-    while let Some(line) = lines.next() {
+    scan(path, |letter, _| {
         // A damaged line is told when the letters are read.
-        stages.extend(
-            serde_json::from_slice::<DeadLetter>(line.bytes)
-                .ok()
-                .map(|letter| letter.stage),
-        );
-    }
+        stages.extend(letter.map(|letter| letter.stage));
+        Ok(())
+    })?;
     Ok(stages)
 }
 

@@ -74,7 +74,7 @@ impl Letters {
             let mut number = 0;
             let read = Arc::clone(&self.read);
             let mut lines = Lines::open_up_to(&path, length, self.config.max_record_bytes, read)?;
-            while let Some(line) = lines.next() {
+            while let Some(line) = lines.next()? {
                 number = line.number;
                 let offset = before + number;
                 let letter = match line.fault {

@@ -182,12 +182,26 @@ impl qicore_data::Decoder for Decoder {
 
 /// Accepts the objects that carry no market data.
 fn control(text: &str) -> Result<()> {
-    let wire::Event { event } = serde_json::from_str(text).map_err(|error| malformed("kraken.event", error))?;
+    let read = serde_json::from_str(text);
+    let wire::Event { event } = read.map_err(|error| refused(text, malformed("kraken.event", error)))?;
     if CONTROL.contains(&&*event) {
         return Ok(());
     }
     let message = format!("unknown event {:?}; known: {}", excerpt(&event, 40), CONTROL.join(", "));
     Err(Error::decode("kraken.event", message))
+}
+
+/// The error of an object without `event`: `error`, unless the object is one of WebSocket v2.
+#[cold]
+fn refused(text: &str, error: Error) -> Error {
+    match serde_json::from_str::<wire::Version2<'_>>(text) {
+        Ok(message) if message.channel.is_some() || message.method.is_some() => {
+            let text = "a message of WebSocket v2, and this decodes v1 (wss://ws.kraken.com)";
+            let name = message.channel.or(message.method).unwrap_or_default();
+            Error::decode("kraken.event", text).with("message", excerpt(&name, 40))
+        }
+        _ => error,
+    }
 }
 
 /// The pairs seen in the lane, by native name.

@@ -37,13 +37,15 @@ pub(super) fn asset_pairs(
         Ok(context.event(frame, symbol, None, instrument))
     };
     let events = pairs.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
-    for ((native, pair), event) in pairs.iter().zip(&events) {
-        context.symbols.insert(&native.0, event.symbol);
-        context.symbols.insert(&pair.altname, event.symbol);
-        if let Some(wsname) = &pair.wsname {
-            context.symbols.insert(&wsname.0, event.symbol);
-        }
-    }
+    let names = pairs.iter().zip(&events).flat_map(|((native, pair), event)| {
+        let names = [
+            Some(&*native.0),
+            Some(&*pair.altname),
+            pair.wsname.as_ref().map(|name| &*name.0),
+        ];
+        names.into_iter().flatten().map(|name| (name, event.symbol))
+    });
+    context.symbols.insert_all(names);
     out.extend(events);
     Ok(())
 }

@@ -31,8 +31,10 @@ pub(super) fn is_fiat(currency: &str) -> bool {
 /// The symbol of a name as WebSocket v1 and `wsname` write it: `XBT/CHF` is `BTC/CHF`.
 pub(super) fn symbol(native: &str) -> Result<Symbol, NameError> {
     match native.split_once('/') {
-        Some((base, quote)) => Symbol::pair(currency(base), currency(quote)),
-        None => Err(NameError::NotAPair(native.chars().take(40).collect())),
+        Some((base, quote)) if [base, quote].iter().any(|name| currency(name) != *name) => {
+            Symbol::pair(currency(base), currency(quote))
+        }
+        _ => Symbol::new(native),
     }
 }
 

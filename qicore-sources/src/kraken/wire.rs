@@ -14,6 +14,8 @@ use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::venue::Append;
+
 pub use book::{Book, BookInto, BookLevel, BookMessage};
 pub use rest::{AssetPair, Members, Response};
 
@@ -238,34 +240,6 @@ impl<'de> Visitor<'de> for TradesInto<'_> {
     }
 }
 
-/// Adds the elements of an array to a buffer.
-struct Append<'b, T>(&'b mut Vec<T>);
-
-impl<'de, T: Deserialize<'de>> serde::de::DeserializeSeed<'de> for Append<'_, T> {
-    type Value = ();
-
-    #[inline]
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Append<'_, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a sequence")
-    }
-
-    #[inline]
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(item) = seq.next_element()? {
-            self.0.push(item);
-        }
-        Ok(())
-    }
-}
-
 /// A string that is borrowed where it holds no escapes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 pub struct Name<'a>(#[serde(borrow)] pub Cow<'a, str>);
@@ -309,4 +283,15 @@ pub struct Event<'a> {
     /// What it is (`heartbeat`, `subscriptionStatus`).
     #[serde(borrow)]
     pub event: Cow<'a, str>,
+}
+
+/// Enough of a message of WebSocket v2 to tell that it is one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Version2<'a> {
+    /// Where data is from (`trade`, `status`).
+    #[serde(borrow)]
+    pub channel: Option<Cow<'a, str>>,
+    /// What is answered or asked (`subscribe`).
+    #[serde(borrow)]
+    pub method: Option<Cow<'a, str>>,
 }

@@ -4,8 +4,9 @@ use qicore_data::{Decoded, Decoder, Error, Event, Frame, Lane, Result};
 
 use super::lines::KEPT;
 
-/// The last part of the name of lanes that hold what could not be read.
-const NAME: &str = "/damaged";
+/// The end of the name of lanes that hold what could not be read. No exchange has a space in its name, and a connection
+/// that ends so is refused.
+const NAME: &str = "/damaged records";
 
 /// The lane of what could not be read of `name`.
 pub(crate) fn lane(name: &str) -> Lane {
@@ -15,6 +16,13 @@ pub(crate) fn lane(name: &str) -> Lane {
 /// Whether this is such a lane.
 pub(crate) fn is(lane: &Lane) -> bool {
     lane.as_str().ends_with(NAME)
+}
+
+/// Whether the lane of a connection of this name would be taken for such a lane.
+pub(crate) fn is_reserved(connection: &str) -> bool {
+    connection
+        .strip_suffix(&NAME[1..])
+        .is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
 /// A frame that its decoder rejects with `why`. The reason rides in the channel: that way it needs no state, and the

@@ -8,7 +8,7 @@ use qicore_data::{Error, Result};
 
 use super::config::ReplayConfig;
 use super::dataset::{DataSet, Format, Stored};
-use super::lines::Lines;
+use super::lines::{Line, Lines};
 use super::record::Header;
 use super::recording::Recording;
 
@@ -50,7 +50,11 @@ impl Found {
             self.recordings.push(recording);
             return Ok(());
         }
-        let Some(format) = format.filter(|format| *format != Format::Jsonl || holds_events(path)) else {
+        let stored = match format {
+            Some(Format::Jsonl) if !holds_events(path)? => None,
+            format => format,
+        };
+        let Some(format) = stored else {
             let message = "no recording and no stored events: a recording is a .jsonl or .jsonl.zst file whose first \
                            line is a header like {\"t\":\"header\",\"format\":2,\"exchange\":\"KRAKEN\"}; stored \
                            events are .jsonl, .csv or .parquet files as the sinks write them";
@@ -127,7 +131,7 @@ impl Found {
 /// The file as a recording, if its first line is a header.
 fn recording(path: &Path, name: &str, config: &ReplayConfig) -> Result<Option<Recording>> {
     let mut lines = Lines::open(path, config.max_record_bytes, Arc::default())?;
-    let Some(line) = lines.next() else { return Ok(None) };
+    let Some(line) = lines.next()? else { return Ok(None) };
     match Header::read(line.bytes) {
         None => Ok(None),
         Some(header) => {
@@ -138,9 +142,16 @@ fn recording(path: &Path, name: &str, config: &ReplayConfig) -> Result<Option<Re
 }
 
 /// Whether the first line looks like an event, however damaged.
-fn holds_events(path: &Path) -> bool {
-    let lines = Lines::open(path, 1 << 20, Arc::default());
-    lines.is_ok_and(|mut lines| lines.next().is_some_and(|line| line.bytes.starts_with(b"{\"type\":")))
+///
+/// # Errors
+/// If there is no telling: the first line cannot be read.
+fn holds_events(path: &Path) -> Result<bool> {
+    let mut lines = Lines::open(path, 1 << 20, Arc::default())?;
+    match lines.next()? {
+        Some(line) if line.bytes.starts_with(b"{\"type\":") => Ok(true),
+        Some(Line { fault: Some(fault), .. }) => Err(Error::decode("replay.open", fault).with("path", path.display())),
+        _ => Ok(false),
+    }
 }
 
 fn walk(folder: &Path, depth: usize, files: &mut Vec<(PathBuf, Format)>) -> Result<()> {

@@ -25,6 +25,7 @@ pub(crate) struct Line<'a> {
 
 /// Reads lines one after the other; a line that cannot be had as a whole comes out with its fault.
 pub(crate) struct Lines {
+    path: Arc<Path>,
     reader: Box<dyn BufRead + Send>,
     buffer: Vec<u8>,
     number: u64,
@@ -41,6 +42,7 @@ impl Lines {
     /// Opens a file and reads no more of it than its first `length` bytes.
     pub(crate) fn open_up_to(path: &Path, length: u64, longest: usize, read: Arc<AtomicU64>) -> Result<Self> {
         Ok(Self {
+            path: path.into(),
             reader: open(path, length, read)?,
             buffer: Vec::new(),
             number: 0,
@@ -50,54 +52,60 @@ impl Lines {
     }
 
     /// The next line that is not blank.
-    pub(crate) fn next(&mut self) -> Option<Line<'_>> {
+    ///
+    /// # Errors
+    /// If the file cannot be read: that is not the fault of what is in it.
+    pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>> {
         while !self.ended {
-            let fault = self.read();
+            let fault = self.read()?;
             let blank = self.buffer.iter().all(u8::is_ascii_whitespace);
             if fault.is_some() || !blank {
-                return Some(Line {
+                return Ok(Some(Line {
                     number: self.number,
                     bytes: &self.buffer,
                     fault,
-                });
+                }));
             }
         }
-        None
+        Ok(None)
     }
 
     /// Reads one line into the buffer.
-    fn read(&mut self) -> Option<String> {
+    fn read(&mut self) -> Result<Option<String>> {
         self.buffer.clear();
         self.number += 1;
         let bound = u64::try_from(self.longest).unwrap_or(u64::MAX).saturating_add(1);
         if let Err(error) = (&mut self.reader).take(bound).read_until(b'\n', &mut self.buffer) {
-            return Some(self.cut(&error));
+            return self.cut(&error).map(Some);
         }
         if self.buffer.last() == Some(&b'\n') {
             self.buffer.pop();
-            return None;
+            return Ok(None);
         }
         if self.buffer.len() <= self.longest {
             self.ended = true;
-            return None;
+            return Ok(None);
         }
         let length = self.buffer.len();
         self.buffer.truncate(KEPT);
         match self.reader.skip_until(b'\n') {
-            Ok(rest) => Some(format!(
+            Ok(rest) => Ok(Some(format!(
                 "the record has {} bytes, more than the {} that max_record_bytes allows",
                 length.saturating_add(rest),
                 self.longest
-            )),
-            Err(error) => Some(self.cut(&error)),
+            ))),
+            Err(error) => self.cut(&error).map(Some),
         }
     }
 
     /// The file cannot be read any further.
-    fn cut(&mut self, error: &io::Error) -> String {
+    fn cut(&mut self, error: &io::Error) -> Result<String> {
         self.ended = true;
         self.buffer.truncate(KEPT);
-        format!("the file is cut or damaged at line {}: {error}", self.number)
+        if let Some(error) = of_the_system(error) {
+            return Err(Error::io("replay.read", &self.path, error));
+        }
+        Ok(format!("the file is cut or damaged at line {}: {error}", self.number))
     }
 }
 
@@ -118,6 +126,13 @@ pub(crate) fn open(path: &Path, length: u64, read: Arc<AtomicU64>) -> Result<Box
     }
     let decoder = zstd::Decoder::with_buffer(plain).map_err(told)?;
     Ok(Box::new(BufReader::with_capacity(1 << 17, decoder)))
+}
+
+/// The system's error behind this one, if reading failed rather than the decoding of what was read.
+pub(crate) fn of_the_system(error: &(dyn std::error::Error + 'static)) -> Option<io::Error> {
+    std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error())
+        .map(io::Error::from_raw_os_error)
 }
 
 struct Counted {

@@ -10,7 +10,7 @@
 //! it has happened. Offsets count events.
 //!
 //! What cannot be read (a cut file, a malformed line, a record that is too long) becomes a frame of the lane
-//! `<name>/damaged`, whose decoder rejects it with the reason, so that it reaches the dead letters and everything else
+//! `<name>/damaged records`, whose decoder rejects it with the reason, so that it reaches the dead letters and everything else
 //! goes on. A lane's position knows the data that it belongs to: resuming with other data is an error.
 //!
 //! ```
@@ -244,7 +244,7 @@ impl Source for Replay {
 pub(crate) fn is_recording(path: &std::path::Path) -> Result<bool> {
     let mut lines = lines::Lines::open(path, ReplayConfig::default().max_record_bytes, Arc::default())?;
     Ok(lines
-        .next()
+        .next()?
         .is_some_and(|line| record::Header::read(line.bytes).is_some()))
 }
 

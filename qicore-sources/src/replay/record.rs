@@ -7,6 +7,8 @@ use qicore_data::{Error, Frame, Result, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::damaged;
+
 /// The newest format that is known.
 const FORMAT: u64 = 2;
 
@@ -120,6 +122,12 @@ pub(super) fn read(number: u64, line: &[u8]) -> std::result::Result<Entry<'_>, S
     if record.conn.is_empty() {
         return Err(format!("line {number}: the record has no conn"));
     }
+    if damaged::is_reserved(&record.conn) {
+        return Err(format!(
+            "line {number}: the name {:?} of its conn is reserved",
+            record.conn
+        ));
+    }
     let payload = match (record.data, record.b64) {
         (Some(text), None) => Bytes::from(text),
         (None, Some(text)) => {
@@ -229,6 +237,11 @@ mod tests {
             ),
             (br#"{"t":"recv","conn":"c","b64":"!"}"#, "not base64"),
             (br#"{"t":"recv","data":""}"#, "no conn"),
+            (br#"{"t":"recv","conn":"damaged records","data":""}"#, "is reserved"),
+            (
+                br#"{"t":"recv","conn":"wss://a/damaged records","data":""}"#,
+                "is reserved",
+            ),
             (br#"{"t":"receive","conn":"c","data":""}"#, "\"receive\" are not known"),
             (b"\xff\xfe", "no record"),
             (b"[]", "no record"),

@@ -104,7 +104,7 @@ impl Recording {
         let mut discarded = Vec::new();
         let mut connections: Vec<Box<str>> = Vec::new();
         let mut lines = Lines::open(&self.path, self.longest, Arc::default())?;
-        while let Some(line) = lines.next() {
+        while let Some(line) = lines.next()? {
             let Some(kind) = Kind::of(line.bytes).filter(|kind| kind.is_frame() && line.fault.is_none()) else {
                 continue;
             };
@@ -124,7 +124,7 @@ impl Recording {
     /// Reads the frames in file order.
     pub(super) fn read(&self, only: &Only, read: Arc<AtomicU64>, out: &mut Outlet) -> Result<(), Stop> {
         let mut lines = Lines::open(&self.path, self.longest, read)?;
-        while let Some(line) = lines.next() {
+        while let Some(line) = lines.next()? {
             let (number, bytes) = (line.number, line.bytes);
             if only.skips(bytes) {
                 continue;

@@ -3,6 +3,8 @@
 //! A venue is one folder: `wire.rs` (what it sends), `parse.rs` (pure functions from payload to events), `decoder.rs`
 //! (the [`Decoder`] with its state), and one row in [`VENUES`].
 
+#[cfg(any(feature = "coinbase", feature = "kraken"))]
+mod append;
 pub mod book;
 #[cfg(any(feature = "binance", feature = "coinbase"))]
 mod names;
@@ -12,6 +14,8 @@ use std::sync::Arc;
 
 use qicore_data::{Decoder, Error, Exchange, Label, NameError, Symbol, Timeframe};
 
+#[cfg(any(feature = "coinbase", feature = "kraken"))]
+pub(crate) use append::Append;
 #[cfg(any(feature = "binance", feature = "coinbase"))]
 pub(crate) use names::{Names, NamesState};
 pub use symbols::SymbolMap;

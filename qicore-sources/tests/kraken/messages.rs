@@ -154,6 +154,13 @@ fn control_messages() {
         "unknown event \"addOrderStatus\"",
     );
     refused(r#"{"status":"ok"}"#, "missing field `event`");
+    let version_2 = [
+        r#"{"channel":"trade","type":"update","data":[]}"#,
+        r#"{"method":"subscribe","params":{"channel":"book"}}"#,
+    ];
+    for payload in version_2 {
+        refused(payload, "WebSocket v2");
+    }
 }
 
 #[test]

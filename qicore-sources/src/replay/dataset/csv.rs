@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicU64;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use qicore_data::columns::{self, Cell};
-use qicore_data::{Error, Event, EventType, Result};
+use qicore_data::{Error, ErrorKind, Event, EventType, Result};
 
-use super::rows::{Row, Rows};
+use super::rows::{Row, Rows, unreadable};
 use crate::replay::lines;
 
 /// Knows whether its reader has come to the end.
@@ -58,6 +58,13 @@ pub(super) fn layout(told: Option<EventType>, names: &[&str]) -> Result<(EventTy
     Ok((event_type, columns.iter().map(|column| place(column.name)).collect()))
 }
 
+fn told(operation: &'static str, file: &Path, error: &csv::Error) -> Error {
+    match error.kind() {
+        csv::ErrorKind::Io(error) => unreadable(operation, file, error),
+        _ => unreadable(operation, file, error),
+    }
+}
+
 impl CsvRows {
     pub(super) fn open(file: Arc<Path>, event_type: Option<EventType>, read: Arc<AtomicU64>) -> Result<Self> {
         let input = lines::open(&file, u64::MAX, read)?;
@@ -66,7 +73,7 @@ impl CsvRows {
             .from_reader(Watched { input, ended: false });
         let header = reader
             .headers()
-            .map_err(|error| Error::decode("replay.columns", error.to_string()))?;
+            .map_err(|error| told("replay.columns", &file, &error))?;
         let names: Vec<_> = header.iter().collect();
         let width = names.len();
         let (event_type, places) = layout(event_type, &names)?;
@@ -98,28 +105,31 @@ impl CsvRows {
 }
 
 impl Rows for CsvRows {
-    fn next(&mut self) -> Option<Row> {
+    fn next(&mut self) -> Result<Option<Row>> {
         if self.ended {
-            return None;
+            return Ok(None);
         }
         let line = self.reader.position().line();
         let why = match self.reader.read_byte_record(&mut self.record) {
-            Ok(false) => return None,
+            Ok(false) => return Ok(None),
             // Only a record without a line end needs the end of the file to be one. What is cut there may still read as a
             // number, though not the one that was written.
             Ok(true) if self.reader.get_ref().ended => {
                 Error::decode("replay.row", "the row is cut: it has no line end")
             }
             Ok(true) => match self.event() {
-                Ok(event) => return Some(Row::Event(event)),
+                Ok(event) => return Ok(Some(Row::Event(event))),
                 Err(error) => error,
             },
             Err(error) => {
                 self.ended = true;
-                Error::decode("replay.row", error.to_string())
+                match told("replay.row", &self.file, &error) {
+                    error if error.kind() == ErrorKind::Io => return Err(error),
+                    error => error,
+                }
             }
         };
         let raw = self.record.iter().collect::<Vec<_>>().join(&b',');
-        Some(Row::damaged(&self.file, &raw, format_args!("line {line}: {why}")))
+        Ok(Some(Row::damaged(&self.file, &raw, format_args!("line {line}: {why}"))))
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use qicore_data::{Data, Event, Timestamp};
+use qicore_data::{Data, Event, Result, Timestamp};
 
 use super::rows::{Chain, Row};
 use crate::replay::stream::event_due;
@@ -44,27 +44,29 @@ impl Merge {
 
     /// The next event, or a row that cannot be read; `None` once the chains are through. The window keeps its events
     /// for [`rest`](Self::rest).
-    pub(super) fn next(&mut self) -> Option<Row> {
+    pub(super) fn next(&mut self) -> Result<Option<Row>> {
         loop {
             while let Some(at) = self.stale.pop() {
-                match self.chains[at].next() {
+                match self.chains[at].next()? {
                     Some(Row::Event(event)) => {
                         self.by_time.push(Reverse((event.timestamp, at)));
                         self.heads[at] = Some(event);
                     }
                     Some(damaged) => {
                         self.stale.push(at);
-                        return Some(damaged);
+                        return Ok(Some(damaged));
                     }
                     None => {}
                 }
             }
-            let Reverse((_, at)) = self.by_time.pop()?;
+            let Some(Reverse((_, at))) = self.by_time.pop() else {
+                return Ok(None);
+            };
             self.stale.push(at);
             if let Some(event) = self.heads[at].take()
                 && let Some(earliest) = self.window.exchange(event)
             {
-                return Some(Row::Event(earliest));
+                return Ok(Some(Row::Event(earliest)));
             }
         }
     }

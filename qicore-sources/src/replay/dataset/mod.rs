@@ -195,7 +195,7 @@ impl Group {
         let mut rejected = 0;
         for chains in self.days(read) {
             merge.add(chains);
-            while let Some(row) = merge.next() {
+            while let Some(row) = merge.next()? {
                 match row {
                     Row::Event(event) => give(out, event)?,
                     Row::Damaged { bytes, why } => {

@@ -17,10 +17,10 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Decimal128Type, TimeUnit, TimestampNanosecondType, UInt64Type};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use qicore_data::columns::{self, Cell, Kind};
-use qicore_data::{Decimal, Error, Event, EventType, Level, Result, Timestamp};
+use qicore_data::{Decimal, Error, ErrorKind, Event, EventType, Level, Result, Timestamp};
 
 use super::csv::layout;
-use super::rows::{Row, Rows};
+use super::rows::{Row, Rows, unreadable};
 
 /// Rows that are decoded at a time.
 const BATCH: usize = 4096;
@@ -50,7 +50,8 @@ impl ParquetRows {
             .metadata()
             .map_err(|error| Error::io("replay.open", &file, error))?
             .len();
-        let builder = ParquetRecordBatchReaderBuilder::try_new(input).map_err(told)?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(input)
+            .map_err(|error| unreadable("replay.parquet", &file, &error))?;
         let names: Vec<_> = builder
             .schema()
             .fields()
@@ -82,7 +83,7 @@ impl ParquetRows {
         let Some(batch) = self.reader.next() else {
             return Ok(false);
         };
-        let batch = batch.map_err(told)?;
+        let batch = batch.map_err(|error| unreadable("replay.parquet", &self.file, &error))?;
         let columns = columns::columns(self.event_type).iter().zip(&self.places);
         let columns = columns.map(|(column, place)| match place {
             Some(place) => Values::new(column.kind, batch.column(*place))
@@ -105,30 +106,31 @@ impl ParquetRows {
 }
 
 impl Rows for ParquetRows {
-    fn next(&mut self) -> Option<Row> {
+    fn next(&mut self) -> Result<Option<Row>> {
         while !self.ended && self.row == self.rows {
             match self.advance() {
                 Ok(more) => self.ended = !more,
+                Err(error) if error.kind() == ErrorKind::Io => return Err(error),
                 Err(error) => {
                     // Where the next batch would begin is not known.
                     self.ended = true;
-                    return Some(Row::damaged(&self.file, b"", error));
+                    return Ok(Some(Row::damaged(&self.file, b"", error)));
                 }
             }
         }
         if self.ended {
-            return None;
+            return Ok(None);
         }
         let event = self.event();
         self.row += 1;
-        Some(match event {
+        Ok(Some(match event {
             Ok(event) => Row::Event(event),
             Err(error) => Row::damaged(
                 &self.file,
                 b"",
                 format_args!("row {}: {error}", self.progress.number(self.row, self.rows)),
             ),
-        })
+        }))
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use qicore_data::{Event, Result};
+use qicore_data::{Error, ErrorKind, Event, Result};
 
 use super::csv::CsvRows;
 use super::{Format, Stored};
-use crate::replay::lines::{KEPT, Lines};
+use crate::replay::lines::{KEPT, Lines, of_the_system};
 
 /// A row of a stored file.
 pub(super) enum Row {
@@ -32,9 +32,21 @@ impl Row {
     }
 }
 
+/// Why a file cannot be read on: the system's error, of kind `Io`, or else what is wrong with its content.
+pub(super) fn unreadable(operation: &'static str, path: &Path, error: &(dyn std::error::Error + 'static)) -> Error {
+    match of_the_system(error) {
+        Some(error) => Error::io(operation, path, error),
+        None => Error::decode(operation, error.to_string()),
+    }
+}
+
 /// The rows of one file.
 pub(super) trait Rows {
-    fn next(&mut self) -> Option<Row>;
+    /// The next row.
+    ///
+    /// # Errors
+    /// If the file cannot be read: that is not the fault of what is in it.
+    fn next(&mut self) -> Result<Option<Row>>;
 }
 
 struct JsonRows {
@@ -43,16 +55,18 @@ struct JsonRows {
 }
 
 impl Rows for JsonRows {
-    fn next(&mut self) -> Option<Row> {
-        let line = self.lines.next()?;
+    fn next(&mut self) -> Result<Option<Row>> {
+        let Some(line) = self.lines.next()? else {
+            return Ok(None);
+        };
         let why = match line.fault {
             Some(fault) => fault,
             None => match serde_json::from_slice(line.bytes) {
-                Ok(event) => return Some(Row::Event(event)),
+                Ok(event) => return Ok(Some(Row::Event(event))),
                 Err(error) => format!("line {} is no event: {error}", line.number),
             },
         };
-        Some(Row::damaged(&self.file, line.bytes, why))
+        Ok(Some(Row::damaged(&self.file, line.bytes, why)))
     }
 }
 
@@ -89,19 +103,23 @@ impl Chain {
         }
     }
 
-    /// The next row of any of the files; a file that cannot be opened is a damaged row.
-    pub(super) fn next(&mut self) -> Option<Row> {
+    /// The next row of any of the files. A file whose beginning makes no sense is a damaged row; one that the system does
+    /// not open (too many files are open, it has vanished) is an error, since its rows are not to be passed over.
+    pub(super) fn next(&mut self) -> Result<Option<Row>> {
         loop {
             if let Some(rows) = &mut self.open {
-                match rows.next() {
-                    Some(row) => return Some(row),
+                match rows.next()? {
+                    Some(row) => return Ok(Some(row)),
                     None => self.open = None,
                 }
             }
-            let file = self.files.pop_front()?;
+            let Some(file) = self.files.pop_front() else {
+                return Ok(None);
+            };
             match open(&file, self.longest, Arc::clone(&self.read)) {
                 Ok(rows) => self.open = Some(rows),
-                Err(error) => return Some(Row::damaged(&file.path, b"", error)),
+                Err(error) if error.kind() == ErrorKind::Io => return Err(error),
+                Err(error) => return Ok(Some(Row::damaged(&file.path, b"", error))),
             }
         }
     }

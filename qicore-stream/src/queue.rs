@@ -83,6 +83,9 @@ impl<T> Sender<T> {
                 }
             }
             self.0.left.notified().await;
+            // Woken by the receiver, this task is next on the receiver's own worker, where no other can steal it. Behind
+            // the work that is queued there it can be stolen: else one worker reads, and the others wait for it.
+            tokio::task::yield_now().await;
         }
         self.0.arrived.notify_one();
         Ok(())

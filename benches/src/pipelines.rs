@@ -12,7 +12,7 @@ use crate::Result;
 /// Symbols of a lane.
 const SYMBOLS: u32 = 500;
 /// Events of a batch: as many as a source may read at once by default.
-const BATCH: usize = 4096;
+const BATCH: usize = 2048;
 
 /// What stands between source and sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

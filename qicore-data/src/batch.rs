@@ -148,37 +148,55 @@ pub struct Batch {
     pub position: Position,
     /// Set on the last batch of a lane.
     pub end: Option<LaneEnd>,
+    weight: usize,
 }
 
 impl Batch {
-    /// A batch of frames that ends at `position`.
-    pub fn frames(lane: Lane, frames: Vec<Frame>, position: Position) -> Self {
+    /// A batch that ends at `position`.
+    pub fn new(lane: Lane, content: Content, position: Position) -> Self {
+        let weight = content.weight();
+        Self::weighed(lane, content, position, weight)
+    }
+
+    /// A batch whose bytes in memory are known: a source that keeps to a [`BatchLimit`] has counted them, and to count
+    /// them once more, when the content has left the caches, costs more than anything else that is done with a batch
+    /// before its lane has it.
+    pub fn weighed(lane: Lane, content: Content, position: Position, weight: usize) -> Self {
         Self {
             lane,
-            content: Content::Frames(frames),
+            content,
             position,
             end: None,
+            weight,
         }
+    }
+
+    /// A batch of frames that ends at `position`.
+    pub fn frames(lane: Lane, frames: Vec<Frame>, position: Position) -> Self {
+        Self::new(lane, Content::Frames(frames), position)
     }
 
     /// A batch of events, one offset each, that ends at `position`.
     pub fn events(lane: Lane, events: Vec<Event>, position: Position) -> Self {
-        Self {
-            lane,
-            content: Content::Events(events, Offsets::Counted),
-            position,
-            end: None,
-        }
+        Self::new(lane, Content::Events(events, Offsets::Counted), position)
     }
 
     /// An empty batch that ends the lane.
     pub fn end(lane: Lane, position: Position, end: LaneEnd) -> Self {
-        Self {
-            lane,
-            content: Content::Frames(Vec::new()),
-            position,
-            end: Some(end),
-        }
+        Self::frames(lane, Vec::new(), position).ending(end)
+    }
+
+    /// Bytes of its content in memory, for the bounds of queues.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Takes out what lies at or before `offset`, as a batch that ends there.
+    pub fn split_to(&mut self, offset: u64) -> Self {
+        let content = self.content.split_to(offset, self.position.offset);
+        let first = Self::new(self.lane.clone(), content, Position::at(offset));
+        self.weight = self.weight.saturating_sub(first.weight);
+        first
     }
 
     /// Marks this as the last batch of its lane.
@@ -209,7 +227,7 @@ impl BatchLimit {
 impl Default for BatchLimit {
     fn default() -> Self {
         Self {
-            items: 4096,
+            items: 2048,
             bytes: 4 << 20,
         }
     }
@@ -398,6 +416,25 @@ mod tests {
             missed: None,
         };
         Event::new(exchange, symbol, Timestamp::from_nanos(at), source, gap)
+    }
+
+    #[test]
+    fn a_part_takes_its_weight_along() {
+        let events: Vec<_> = (0..10).map(event).collect();
+        let each = events[0].weight();
+        let mut batch = Batch::events(Lane::new("x"), events, Position::at(10));
+        assert_eq!(batch.weight(), 10 * each);
+        let first = batch.split_to(4);
+        assert_eq!(
+            (first.position.offset, first.content.len(), first.weight()),
+            (4, 4, 4 * each)
+        );
+        assert_eq!(
+            (batch.position.offset, batch.content.len(), batch.weight()),
+            (10, 6, 6 * each)
+        );
+        assert_eq!(batch.split_to(0).weight(), 0);
+        assert_eq!(batch.weight(), batch.content.weight());
     }
 
     fn times(content: &Content) -> Vec<i64> {

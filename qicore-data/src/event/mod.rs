@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_event_stays_small() {
-        // A batch of 4,096 events is to fit the second-level cache's order of magnitude.
+        // A batch of 2,048 events is to fit the second-level cache's order of magnitude.
         assert!(size_of::<Event>() <= 224, "{}", size_of::<Event>());
     }
 

@@ -10,7 +10,7 @@ use qicore_data::{Content, Error, ErrorKind, Event, Frame, Lane, Offsets, Result
 use tokio::sync::mpsc;
 
 /// A lane's run is handed over at so many items or bytes.
-const RUN_ITEMS: usize = 4096;
+const RUN_ITEMS: usize = 2048;
 const RUN_BYTES: usize = 1 << 20;
 /// All lanes' runs are handed over when they come to so many bytes together.
 const ALL_BYTES: usize = 4 << 20;

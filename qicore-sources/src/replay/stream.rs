@@ -150,12 +150,7 @@ impl Stream {
             self.head = Some(run);
         }
         let position = Position::at(last).with_detail(Arc::clone(&self.identity));
-        Some(Batch {
-            lane,
-            content,
-            position,
-            end: None,
-        })
+        Some(Batch::weighed(lane, content, position, cut.bytes))
     }
 
     /// The ends of its lanes, when it has no more. A lane that an earlier run has finished is not ended again.
@@ -191,22 +186,29 @@ struct Cut {
     limit: BatchLimit,
     until: Timestamp,
     due: Timestamp,
+    /// Of what has been counted.
+    bytes: usize,
 }
 
 impl Cut {
     fn new(limit: BatchLimit, until: Timestamp, due: Timestamp) -> Self {
-        Self { limit, until, due }
+        Self {
+            limit,
+            until,
+            due,
+            bytes: 0,
+        }
     }
 
     /// How many of the items fit; at least one, since the caller has waited for it.
     fn count(&mut self, items: impl Iterator<Item = (Option<Timestamp>, usize)>) -> usize {
-        let (mut count, mut bytes) = (0, 0);
+        let mut count = 0;
         for (at, weight) in items.take(self.limit.items.max(1)) {
             let due = at.map_or(self.due, |at| at.max(self.due));
-            bytes += weight;
-            if count > 0 && (bytes > self.limit.bytes || due > self.until) {
+            if count > 0 && (self.bytes + weight > self.limit.bytes || due > self.until) {
                 break;
             }
+            self.bytes += weight;
             self.due = due;
             count += 1;
         }

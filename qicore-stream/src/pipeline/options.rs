@@ -34,9 +34,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            read_items: 4096,
+            read_items: 2048,
             read_bytes: 4 << 20,
-            queue_items: 4 * 4096,
+            queue_items: 8 * 2048,
             queue_bytes: 16 << 20,
             max_frame_bytes: 64 << 20,
             checkpoint_every: Duration::from_secs(1),

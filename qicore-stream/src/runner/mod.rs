@@ -203,7 +203,7 @@ impl Runner {
         };
         let cost = Cost {
             items: batch.content.len(),
-            bytes: batch.content.weight(),
+            bytes: batch.weight(),
         };
         if !self.send(&input.intake, Intake { batch, decoder }, cost).await? {
             // The lane has failed; its task says why.

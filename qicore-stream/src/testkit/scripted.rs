@@ -89,22 +89,16 @@ fn cut(lane: &str, events: &[Event], size: usize) -> VecDeque<Batch> {
 
 /// Takes the first `items` out of a batch that has more.
 fn first_part(batch: &mut Batch, items: usize) -> Option<Batch> {
-    let (len, end) = (batch.content.len(), batch.position.offset);
+    let len = batch.content.len();
     if len <= items {
         return None;
     }
     let cut = match &batch.content {
         Content::Frames(frames) => frames[items - 1].offset,
         Content::Events(_, Offsets::Each(offsets)) => offsets[items - 1],
-        _ => end - (len - items) as u64,
+        _ => batch.position.offset - (len - items) as u64,
     };
-    let content = batch.content.split_to(cut, end);
-    Some(Batch {
-        lane: batch.lane.clone(),
-        content,
-        position: Position::at(cut),
-        end: None,
-    })
+    Some(batch.split_to(cut))
 }
 
 #[async_trait]
@@ -139,9 +133,7 @@ impl Source for Scripted {
             if start.as_ref().is_some_and(|start| start.finished) {
                 continue;
             }
-            batch
-                .content
-                .split_to(start.map_or(0, |start| start.position.offset), batch.position.offset);
+            batch.split_to(start.map_or(0, |start| start.position.offset));
             if let Some(first) = first_part(&mut batch, limit.items) {
                 self.batches.push_front(batch);
                 return Ok(Some(first));

@@ -3,7 +3,7 @@
 use qicore_data::decimal::Decimal;
 use qicore_data::{Error, Event, Frame, Instrument, InstrumentKind, Label, NameError, Symbol};
 
-use super::wire::{AssetPair, Members, Name, Response};
+use super::wire::{AssetPair, Members, Response};
 use super::{excerpt, malformed, names};
 use crate::VenueContext;
 
@@ -31,13 +31,13 @@ pub(super) fn asset_pairs(
     let Members(pairs) = response
         .result
         .ok_or_else(|| Error::decode("kraken.asset_pairs", "the answer has neither an error nor a result"))?;
-    let read = |(native, pair): &(Name<'_>, AssetPair<'_>)| {
+    let before = out.len();
+    for (native, pair) in &pairs {
         let (symbol, instrument) = instrument(&native.0, pair)
             .map_err(|error| Error::decode("kraken.asset_pairs", error).with("pair", excerpt(&native.0, 40)))?;
-        Ok(context.event(frame, symbol, None, instrument))
-    };
-    let events = pairs.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
-    let names = pairs.iter().zip(&events).flat_map(|((native, pair), event)| {
+        out.push(context.event(frame, symbol, None, instrument));
+    }
+    let names = pairs.iter().zip(&out[before..]).flat_map(|((native, pair), event)| {
         let names = [
             Some(&*native.0),
             Some(&*pair.altname),
@@ -46,7 +46,6 @@ pub(super) fn asset_pairs(
         names.into_iter().flatten().map(|name| (name, event.symbol))
     });
     context.symbols.insert_all(names);
-    out.extend(events);
     Ok(())
 }
 

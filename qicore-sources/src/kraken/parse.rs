@@ -132,16 +132,18 @@ impl Channel {
             let message = format!("unknown channel {name:?}; known: trade, ticker, spread, book-DEPTH, ohlc-MINUTES");
             Error::decode("kraken.channel", message)
         };
-        match name.split_once('-') {
-            None => match name {
-                "trade" => Ok(Self::Trade),
-                "ticker" => Ok(Self::Ticker),
-                "spread" => Ok(Self::Spread),
-                _ => Err(unknown()),
-            },
-            Some(("book", depth)) => depth.parse().map(Self::Book).map_err(|_| unknown()),
-            Some(("ohlc", minutes)) => interval(minutes.parse().map_err(|_| unknown())?).map(Self::Ohlc),
-            Some(_) => Err(unknown()),
+        // By prefixes: books are most of the traffic, and a search for the dash costs more than this.
+        if let Some(depth) = name.strip_prefix("book-") {
+            return depth.parse().map(Self::Book).map_err(|_| unknown());
+        }
+        match name {
+            "trade" => Ok(Self::Trade),
+            "ticker" => Ok(Self::Ticker),
+            "spread" => Ok(Self::Spread),
+            _ => {
+                let minutes = name.strip_prefix("ohlc-").ok_or_else(unknown)?;
+                interval(minutes.parse().map_err(|_| unknown())?).map(Self::Ohlc)
+            }
         }
     }
 }

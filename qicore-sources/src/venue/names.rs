@@ -17,7 +17,7 @@ pub(crate) type Rule = fn(&str) -> Option<Symbol>;
 #[derive(Debug)]
 pub(crate) struct Names {
     used: HashMap<Box<str>, Symbol, rustc_hash::FxBuildHasher>,
-    taught: HashMap<Box<str>, Taught>,
+    taught: HashMap<Box<str>, Taught, rustc_hash::FxBuildHasher>,
     shared: Arc<SymbolMap>,
     rule: Rule,
 }
@@ -44,7 +44,7 @@ impl Names {
     pub(crate) fn new(shared: Arc<SymbolMap>, rule: Rule) -> Self {
         Self {
             used: HashMap::default(),
-            taught: HashMap::new(),
+            taught: HashMap::default(),
             shared,
             rule,
         }

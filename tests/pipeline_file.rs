@@ -112,8 +112,15 @@ fn a_plugin_whose_feature_is_off_names_the_feature() {
 
 #[test]
 fn a_limit_of_nothing_is_a_mistake() {
-    let told = told(&SOUND.replace("checkpoint_every", "queue_items = 0\ncheckpoint_every"));
-    assert!(told.contains("greater than 0"), "{told}");
+    let text = SOUND.replace("checkpoint_every", "queue_items = 0\ncheckpoint_every");
+    let line = text.lines().position(|line| line == "queue_items = 0").unwrap() + 1;
+    assert_eq!(told(&text), format!("line {line}: queue_items must be greater than 0"));
+}
+
+#[test]
+fn a_pipeline_has_a_name() {
+    let nameless = SOUND.replacen("name = \"", "name = \" \" # \"", 1);
+    assert_eq!(told(&nameless), "line 2: the name is empty");
 }
 
 #[test]

@@ -238,6 +238,27 @@ fn dead_letters_are_shown_and_sent_again() {
 }
 
 #[test]
+fn letters_are_shown_from_compressed_and_damaged_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let letter = r#"{"id":"1","at":"2026-01-01T00:00:00Z","stage":"decode","reason":"decode","error":"e","pipeline":"p","source":"kraken","lane":"a/b","offset":1,"raw":"x"}"#;
+    let mut lines = [letter, "\n", letter, "\n"].concat().into_bytes();
+    lines.extend_from_slice(b"\xff\xfe no letter\n");
+    fs::write(folder.path().join("l.jsonl.zst"), zstd::encode_all(&*lines, 1).unwrap()).unwrap();
+    let shown = qicore(folder.path(), &["dead-letter", "show", "l.jsonl.zst"]);
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    let row = text(&shown.stdout)
+        .lines()
+        .find(|line| line.contains("a/b"))
+        .unwrap_or_default();
+    assert!(row.contains('2') && row.contains("decode"), "{}", text(&shown.stdout));
+    assert!(
+        text(&shown.stderr).contains("1 lines are no dead letters"),
+        "{}",
+        text(&shown.stderr)
+    );
+}
+
+#[test]
 #[cfg(unix)]
 fn an_interrupted_run_commits_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -249,7 +270,11 @@ fn an_interrupted_run_commits_and_goes_on() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    // Once the sink's folder is there, signals are listened to and events flow.
+    while !folder.path().join("out/_qicore").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
     let stopped = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()

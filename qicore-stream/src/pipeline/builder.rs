@@ -159,14 +159,13 @@ impl PipelineBuilder {
         if self.sinks.is_empty() {
             return Err(config("no sink: add .sink(…)"));
         }
-        let limits = [
-            self.options.read_items,
-            self.options.read_bytes,
-            self.options.queue_items,
-            self.options.queue_bytes,
-        ];
-        if limits.contains(&0) {
-            return Err(config("read and queue limits must be greater than 0"));
+        if self.name.trim().is_empty() {
+            return Err(config(
+                "no name: it tells this pipeline's logs and statistics from those of others",
+            ));
+        }
+        if let Some(limit) = self.options.zero_limit() {
+            return Err(config(&format!("{limit} must be greater than 0")));
         }
         let mut stages: Vec<Arc<SinkStage>> = Vec::with_capacity(self.sinks.len());
         for (sink, options) in self.sinks {

@@ -32,6 +32,24 @@ impl Gather {
         let part = self.keep(section.take_section(key)).flatten()?;
         self.keep(part.read())
     }
+
+    fn options(&mut self, document: &mut Settings) -> Option<Options> {
+        let section = self.keep(document.take_section("options")).flatten()?;
+        let options: Options = self.keep(section.read())?;
+        if let Some(limit) = options.zero_limit() {
+            self.0
+                .extend(section.mistake_in(limit, format!("{limit} must be greater than 0")).0);
+        }
+        Some(options)
+    }
+
+    fn head(&mut self, document: &Settings) -> Option<Head> {
+        let head: Head = self.keep(document.read())?;
+        if head.name.trim().is_empty() {
+            self.0.extend(document.mistake_in("name", "the name is empty").0);
+        }
+        Some(head)
+    }
 }
 
 pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes> {
@@ -40,8 +58,8 @@ pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes
     let source = mistakes.keep(document.take_section("source")).flatten();
     let transforms = mistakes.keep(document.take_sections("transform")).unwrap_or_default();
     let sinks = mistakes.keep(document.take_sections("sink")).unwrap_or_default();
-    let options = mistakes.part::<Options>(&mut document, "options").unwrap_or_default();
-    let head = mistakes.keep(document.read::<Head>());
+    let options = mistakes.options(&mut document).unwrap_or_default();
+    let head = mistakes.head(&document);
 
     let mut builder = PipelineBuilder::new(head.as_ref().map_or_else(String::new, |head| head.name.clone()));
     match source {

@@ -54,6 +54,17 @@ impl Options {
         self
     }
 
+    /// The first limit that is 0: nothing would ever fit.
+    pub(super) fn zero_limit(&self) -> Option<&'static str> {
+        let limits = [
+            ("read_items", self.read_items),
+            ("read_bytes", self.read_bytes),
+            ("queue_items", self.queue_items),
+            ("queue_bytes", self.queue_bytes),
+        ];
+        limits.into_iter().find(|(_, limit)| *limit == 0).map(|(name, _)| name)
+    }
+
     /// Sets how much may wait before a lane and before each of its sinks.
     #[must_use]
     pub fn queue(mut self, items: usize, bytes: usize) -> Self {

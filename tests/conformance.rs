@@ -6,8 +6,8 @@ use std::sync::Arc;
 use qicore::prelude::*;
 use qicore::sinks::{Csv, Jsonl, Memory, Parquet};
 use qicore::sources::dead_letters::DeadLetters;
-use qicore::testkit::{conformance, trades};
-use qicore::{Content, DeadLetter, Frame, Payload};
+use qicore::testkit::{Fault, FaultySink, conformance, trades};
+use qicore::{Content, DeadLetter, Decimal, Frame, Payload};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 
@@ -114,6 +114,32 @@ async fn file_sinks() {
         async || with_scales(stored(&path("parquet")).await),
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut large = trades(99..100).remove(0);
+    if let Data::Trade(trade) = &mut large.data {
+        // 29 digits before the point, and a Parquet column has room for 20.
+        trade.price = Decimal::MAX;
+    }
+    conformance::refusals(
+        || Arc::new(Parquet::new(folder.path())),
+        large,
+        async || with_scales(stored(folder.path()).await),
+    )
+    .await;
+
+    let memory = Memory::new();
+    let plain = memory.clone();
+    let new = move || {
+        let refusing = FaultySink::new(Arc::new(plain.clone()), |call| {
+            (call == 0).then_some(Fault::RejectRow(4))
+        });
+        Arc::new(refusing) as Arc<dyn Sink>
+    };
+    conformance::refusals(new, trades(99..100).remove(0), async || memory.events()).await;
 }
 
 /// A Parquet column has one scale; the test's prices have two fractional digits and its sizes three.

@@ -1,5 +1,4 @@
-//! What every source and every sink must do, as tests that panic with a reason.
-#![allow(clippy::expect_used, reason = "a failed expectation is the result of a test")]
+//! What a source must do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,11 +6,9 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use qicore_data::{
-    BatchLimit, Checkpoint, Content, Decoder, Delivery, Event, FromStart, Lane, LaneEnd, Position, Result, Resume,
-    Sink, Snapshot, Source,
+    BatchLimit, Checkpoint, Content, Decoder, Event, FromStart, Lane, LaneEnd, Position, Result, Resume, Snapshot,
+    Source,
 };
-
-use super::trades;
 
 /// Everything that a source gave, by lane.
 #[derive(Debug, Default, PartialEq)]
@@ -227,129 +224,4 @@ async fn impatient(source: &mut dyn Source, limit: BatchLimit) -> Result<Option<
         }
         tokio::time::sleep(std::time::Duration::from_micros(200)).await;
     }
-}
-
-/// Tests a sink: rows, order within a lane, lanes side by side, checkpoints, and a restart with rows in flight.
-///
-/// `new` makes a sink on the same store each time, as a new process would; `rows` reads everything that the store has
-/// made durable, in any order.
-///
-/// # Panics
-/// With the reason, if the sink does not conform.
-pub async fn sink(new: impl Fn() -> Arc<dyn Sink>, rows: impl AsyncFn() -> Vec<Event>) {
-    let stores = new().capabilities().stores_checkpoints;
-    let (one, two) = (Lane::new("conformance/one"), Lane::new("conformance/two"));
-    let (first, second) = (trades(0..300), trades(1000..1200));
-
-    let sink = new();
-    sink.open().await.expect("open");
-    for lane in [&one, &two] {
-        assert_eq!(
-            sink.checkpoint(lane).await.expect("checkpoint"),
-            None,
-            "an empty store holds a checkpoint"
-        );
-    }
-    let writes =
-        [(&one, &first, 0), (&two, &second, 0)].map(|(lane, events, after)| deliver(&*sink, lane, events, after));
-    futures_util::future::join_all(writes).await;
-    for (lane, offset) in [(&one, 300), (&two, 200)] {
-        sink.flush(lane).await.expect("flush");
-        if stores {
-            let held = sink
-                .checkpoint(lane)
-                .await
-                .expect("checkpoint")
-                .map(|held| held.position.offset);
-            assert_eq!(held, Some(offset), "lane {lane}: not the checkpoint that was flushed");
-        }
-    }
-    sink.close().await.expect("close");
-    drop(sink);
-    let mut expected = [first, second].concat();
-    assert_rows(&rows().await, &expected, "after flush and close");
-
-    if stores {
-        let sink = new();
-        sink.open().await.expect("open again");
-        let _ = sink.checkpoint(&one).await.expect("checkpoint");
-        let uncovered = Delivery::of(one.clone(), 300, 350, trades(300..350));
-        let receipt = sink.write(&uncovered).await.expect("write");
-        assert!(receipt.staged, "rows are durable without a checkpoint that covers them");
-        drop(sink);
-        assert_rows(
-            &rows().await,
-            &expected,
-            "after a kill behind a delivery without checkpoint",
-        );
-    }
-
-    // A process that dies with rows in flight: they are durable together with their checkpoint, or not at all.
-    let sink = new();
-    sink.open().await.expect("open again");
-    let held = sink.checkpoint(&one).await.expect("checkpoint");
-    assert_eq!(
-        held.is_some(),
-        stores,
-        "the checkpoint is not there in the next process"
-    );
-    let third = trades(300..400);
-    deliver(&*sink, &one, &third, 300).await;
-    drop(sink);
-    let sink = new();
-    sink.open().await.expect("open after a kill");
-    let held = sink.checkpoint(&one).await.expect("checkpoint after a kill");
-    if stores {
-        let offset = held.map_or(0, |held| held.position.offset);
-        assert!(
-            offset == 300 || offset == 400,
-            "a checkpoint that was never given: {offset}"
-        );
-        if offset == 300 {
-            deliver(&*sink, &one, &third, 300).await;
-        }
-    }
-    sink.flush(&one).await.expect("flush");
-    sink.close().await.expect("close");
-    expected.extend(third);
-    if stores {
-        assert_rows(&rows().await, &expected, "after a kill and a redelivery");
-    }
-}
-
-/// Writes events in three deliveries; the middle one is empty, the last one carries the checkpoint.
-async fn deliver(sink: &dyn Sink, lane: &Lane, events: &[Event], after: u64) {
-    let half = events.len() / 2;
-    let (middle, end) = (after + half as u64, after + events.len() as u64);
-    let mut deliveries = [
-        Delivery::of(lane.clone(), after, middle, events[..half].to_vec()),
-        Delivery::of(lane.clone(), middle, middle, Vec::new()),
-        Delivery::of(lane.clone(), middle, end, events[half..].to_vec()),
-    ];
-    for (at, delivery) in deliveries.iter_mut().enumerate() {
-        if at > 0 {
-            let position = Position::at(delivery.offset);
-            delivery.checkpoint = Some(Arc::new(Checkpoint::new(lane.clone(), position)));
-        }
-        let receipt = sink.write(delivery).await.expect("write");
-        assert!(
-            receipt.rejected.is_empty(),
-            "sound rows are refused: {:?}",
-            receipt.rejected
-        );
-    }
-}
-
-fn assert_rows(found: &[Event], expected: &[Event], when: &str) {
-    let sorted = |events: &[Event]| {
-        let mut lines: Vec<_> = events
-            .iter()
-            .map(|event| serde_json::to_string(event).expect("JSON"))
-            .collect();
-        lines.sort_unstable();
-        lines
-    };
-    let (found, expected) = (sorted(found), sorted(expected));
-    assert_eq!(found.len(), expected.len(), "another number of rows {when}");
-    assert!(found == expected, "other rows {when}");
 }

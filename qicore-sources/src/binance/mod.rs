@@ -14,6 +14,9 @@
 //! | `/depth` | `book` snapshot, sequence `lastUpdateId` | none | the symbol is in the URL |
 //! | `/exchangeInfo` | `instrument`s | `serverTime` | steps from `PRICE_FILTER` and `LOT_SIZE`; teaches the names |
 //!
+//! `aggTrade` and `trade` of one symbol tell the same trades twice, under ids of two series: a pipeline is to get one of
+//! them, or volumes are counted double and one id may stand for two trades.
+//!
 //! Where the venue sends no time, an event has the time of receipt. Answers to requests, errors and `serverShutdown` are
 //! control messages. Times are milliseconds, or microseconds where the connection asks for them: their size tells.
 //!

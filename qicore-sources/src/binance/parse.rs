@@ -29,33 +29,26 @@ fn trade(id: u64, price: Quoted, size: Quoted, buyer_is_maker: bool) -> Data {
     })
 }
 
-impl Observation for wire::AggTrade<'_> {
-    fn native(&self) -> &str {
-        &self.symbol
-    }
+/// `aggTrade` and `trade` differ in what their id counts.
+macro_rules! trades {
+    ($($wire:ident)+) => {$(
+        impl Observation for wire::$wire<'_> {
+            fn native(&self) -> &str {
+                &self.symbol
+            }
 
-    fn time(&self) -> Option<Timestamp> {
-        Some(self.time.0)
-    }
+            fn time(&self) -> Option<Timestamp> {
+                Some(self.time.0)
+            }
 
-    fn data(&self) -> Result<Data> {
-        Ok(trade(self.id, self.price, self.size, self.buyer_is_maker))
-    }
+            fn data(&self) -> Result<Data> {
+                Ok(trade(self.id, self.price, self.size, self.buyer_is_maker))
+            }
+        }
+    )+};
 }
 
-impl Observation for wire::Trade<'_> {
-    fn native(&self) -> &str {
-        &self.symbol
-    }
-
-    fn time(&self) -> Option<Timestamp> {
-        Some(self.time.0)
-    }
-
-    fn data(&self) -> Result<Data> {
-        Ok(trade(self.id, self.price, self.size, self.buyer_is_maker))
-    }
-}
+trades!(AggTrade Trade);
 
 impl Observation for wire::BookTicker<'_> {
     fn native(&self) -> &str {

@@ -19,7 +19,8 @@
 //! - **At the end of the source** the candles still open are put out with `closed: false`, and stay in the state.
 //!
 //! Sizes and prices are taken as they are; put `validate` in front. Candles that a venue sends pass like all other events;
-//! they have the same keys as those built here, so a store should get only one of both.
+//! they have the same keys as those built here, so a store should get only one of both. Two streams of the same trades
+//! (Binance's `trade` and `aggTrade`) count twice: take one of them, by a filter where the source gives both.
 //!
 //! ```
 //! use qicore_data::{Data, Decimal, Event, Exchange, Label, Output, Symbol, Timeframe, Timestamp, Trade, Transform};

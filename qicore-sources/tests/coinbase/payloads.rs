@@ -112,6 +112,39 @@ fn sides_that_the_venue_does_not_tell_are_absent() {
 }
 
 #[test]
+fn trades_of_several_events_go_out_in_the_order_of_time() {
+    let event = |trades: [(&str, u32); 2]| {
+        let trade = |(id, second): (&str, u32)| {
+            format!(
+                r#"{{"trade_id":"{id}","product_id":"BTC-USD","price":"1","size":"2","side":"BUY","time":"2023-02-09T20:30:{second:02}Z"}}"#
+            )
+        };
+        let trades = trades.map(trade).join(",");
+        format!(r#"{{"trades":[{trades}],"type":"update"}}"#)
+    };
+    let events = [event([("3", 3), ("1", 1)]), event([("4", 4), ("2", 2)])].join(",");
+    let mut decoder = decoder();
+    let (_, events) = one(&mut decoder, message("market_trades", &events)).unwrap();
+    let ids: Vec<_> = events
+        .iter()
+        .map(|event| serde_json::to_value(event).unwrap()["id"].clone())
+        .collect();
+    assert_eq!(ids, ["1", "2", "3", "4"]);
+    // Nothing of it is left for the next message, nor for the one after a message that breaks off.
+    let cut = message("market_trades", &event([("5", 5), ("6", 6)])).replace("\"trade_id\":\"6\"", "\"trade_id\":6");
+    assert!(one(&mut decoder, cut).is_err());
+    let (_, events) = one(
+        &mut decoder,
+        message("market_trades", r#"{"trades":[],"type":"update"}"#),
+    )
+    .unwrap();
+    assert!(
+        events.iter().all(|event| event.event_type() == EventType::Gap),
+        "{events:?}"
+    );
+}
+
+#[test]
 fn errors_say_what_is_wrong() {
     let l2 = |update: &str| {
         message(

@@ -14,6 +14,7 @@ use super::acks::LaneAcks;
 use super::outlet::Item;
 use super::rejects::Rejects;
 use super::resume::LaneStart;
+use super::tally::{TALLY, Tally};
 use crate::queue::{Cost, Receiver, Sender};
 use crate::stats::LaneCounts;
 
@@ -39,6 +40,7 @@ pub(super) struct LaneTask {
     counts: Arc<LaneCounts>,
     /// Where the lane stands.
     position: Position,
+    tally: Tally,
     /// Batches have gone out since the last checkpoint.
     dirty: bool,
     checkpoint_at: Instant,
@@ -71,11 +73,12 @@ impl LaneTask {
             shared,
             intake,
             outlets,
-            start,
             replayable,
             decoder: None,
+            tally: Tally::restored(start.from.as_deref(), transforms.len())?,
             transforms,
             position,
+            start,
             dirty: false,
         })
     }
@@ -159,9 +162,17 @@ impl LaneTask {
         let events = self.transform(events, position.offset).await?;
         self.position = position;
         self.counts.offset.store(self.position.offset, Relaxed);
+        let first = self.given(events.len());
         let due = boundary && Instant::now() >= self.checkpoint_at;
         let checkpoint = if due { Some(self.checkpoint(false)?) } else { None };
-        self.hand_out(events, after, checkpoint, false).await
+        self.hand_out((events, first), after, checkpoint, false).await
+    }
+
+    /// Counts events that are about to be handed out. Gives the number of the first.
+    fn given(&mut self, events: usize) -> u64 {
+        let first = self.tally.given;
+        self.tally.given += events as u64;
+        first
     }
 
     async fn decode(&mut self, content: Content) -> Result<Vec<Event>> {
@@ -244,7 +255,9 @@ impl LaneTask {
         counts.rejected.add(rejected.len());
         if !rejected.is_empty() {
             self.counts.rejected.add(rejected.len());
-            let letters = Rejects::of_events(&self.shared, name, &self.lane, offset, rejected);
+            let before = self.tally.refused[at];
+            self.tally.refused[at] += rejected.len() as u64;
+            let letters = Rejects::of_events(&self.shared, name, &self.lane, offset, before, rejected);
             self.shared.dead_letters(letters).await?;
         }
         Ok(events)
@@ -254,6 +267,7 @@ impl LaneTask {
     fn checkpoint(&mut self, finished: bool) -> Result<Arc<Checkpoint>> {
         let mut checkpoint = Checkpoint::new(self.lane.clone(), self.position.clone());
         checkpoint.finished = finished;
+        checkpoint.state.push(self.tally.snapshot()?);
         let decoder = match &self.decoder {
             Some(decoder) => decoder.snapshot()?,
             None => None,
@@ -276,7 +290,8 @@ impl LaneTask {
     /// Hands out a checkpoint with nothing else.
     async fn mark(&mut self) -> Result<()> {
         let checkpoint = self.checkpoint(false)?;
-        self.hand_out(Vec::new(), self.position.offset, Some(checkpoint), false)
+        let nothing = (Vec::new(), self.tally.given);
+        self.hand_out(nothing, self.position.offset, Some(checkpoint), false)
             .await
     }
 
@@ -291,13 +306,14 @@ impl LaneTask {
             // What a stage held passes through the stages behind it before those are flushed themselves.
             rest.extend(self.through(at + 1, flushed, offset).await?);
         }
+        let first = self.given(rest.len());
         let checkpoint = self.checkpoint(true)?;
-        self.hand_out(rest, offset, Some(checkpoint), true).await
+        self.hand_out((rest, first), offset, Some(checkpoint), true).await
     }
 
     async fn hand_out(
         &mut self,
-        events: Vec<Event>,
+        (events, first): (Vec<Event>, u64),
         after: u64,
         checkpoint: Option<Arc<Checkpoint>>,
         last: bool,
@@ -316,6 +332,7 @@ impl LaneTask {
             let item = Item {
                 events,
                 cost,
+                first,
                 after,
                 offset,
                 last,
@@ -347,7 +364,8 @@ fn restore(from: &Checkpoint, transforms: &mut [Box<dyn Transform>]) -> Result<(
             restored.map_err(|error| error.with("lane", &from.lane).with("stage", &name))?;
         }
     }
-    let stored = from.state.iter().filter(|state| state.stage != DECODER);
+    let own = [DECODER, TALLY];
+    let stored = from.state.iter().filter(|state| !own.contains(&state.stage.as_str()));
     if stored.clone().count() != found {
         let names: Vec<_> = stored.map(|state| state.stage.as_str()).collect();
         let message = "the stored state does not fit the transforms: restore the chain that wrote it, or start anew";

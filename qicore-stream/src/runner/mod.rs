@@ -14,6 +14,7 @@ mod outlet;
 mod rejects;
 mod resume;
 mod shared;
+mod tally;
 
 pub(crate) use shared::{Shared, SinkStage};
 
@@ -206,8 +207,7 @@ impl Runner {
             bytes: batch.weight(),
         };
         if !self.send(&input.intake, Intake { batch, decoder }, cost).await? {
-            // The lane has failed; its task says why.
-            return self.tasks.join_next().await.map_or(Ok(()), flatten);
+            return Err(self.cause(&lane, &input.tasks).await);
         }
         if ends {
             self.resume.forget(&lane);
@@ -218,6 +218,24 @@ impl Runner {
             self.lanes.insert(lane, input);
         }
         Ok(())
+    }
+
+    /// Why a lane takes no more: its task, or that of one of its sinks, says so. Never goes on without an error: the batch
+    /// that it did not take would be missing.
+    async fn cause(&mut self, lane: &Lane, tasks: &[AbortHandle]) -> Error {
+        loop {
+            let over = tasks.iter().all(AbortHandle::is_finished);
+            let done = match over {
+                true => self.tasks.try_join_next(),
+                false => self.tasks.join_next().await,
+            };
+            match done.map(flatten) {
+                Some(Ok(())) => {}
+                Some(Err(error)) => return error,
+                None => break,
+            }
+        }
+        Error::new(ErrorKind::Abandoned, "pipeline", "a lane has stopped before its end").with("lane", lane)
     }
 
     /// A lane that comes back waits until all that it had before is written and committed: two writers of one lane would

@@ -19,6 +19,8 @@ use crate::stats::SinkCounts;
 pub(super) struct Item {
     pub(super) events: Arc<Vec<Event>>,
     pub(super) cost: Cost,
+    /// The number of the first event, of all that the lane has given since its first start.
+    pub(super) first: u64,
     pub(super) after: u64,
     pub(super) offset: u64,
     pub(super) last: bool,
@@ -42,15 +44,18 @@ pub(super) struct Outlet {
 /// What waits to be written.
 struct Gathered {
     delivery: Delivery,
+    /// The number of its first event, of all that the lane has given.
+    first: u64,
     bytes: usize,
     lineages: Vec<Lineage>,
     deadline: Option<Instant>,
 }
 
 impl Gathered {
-    fn after(lane: &Lane, offset: u64) -> Self {
+    fn after(lane: &Lane, offset: u64, first: u64) -> Self {
         Self {
             delivery: Delivery::new(lane.clone(), offset),
+            first,
             bytes: 0,
             lineages: Vec::new(),
             deadline: None,
@@ -98,7 +103,7 @@ impl Outlet {
         items: Receiver<Item>,
         shared: Arc<Shared>,
     ) -> Self {
-        let gathered = Gathered::after(&lane, 0);
+        let gathered = Gathered::after(&lane, 0, 0);
         Self {
             lane,
             sink,
@@ -172,7 +177,7 @@ impl Outlet {
         let (mut from, mut part) = (0, 0);
         loop {
             if self.gathered.is_empty() {
-                self.gathered = Gathered::after(&self.lane, item.after);
+                self.gathered = Gathered::after(&self.lane, item.after, item.first + from as u64);
                 self.gathered.deadline = Some(Instant::now() + policy.linger);
             }
             let taken = self.gathered.room(&policy, &item.events, from, item.cost);
@@ -210,8 +215,14 @@ impl Outlet {
         if self.gathered.is_empty() {
             return Ok(());
         }
-        let empty = Gathered::after(&self.lane, self.gathered.delivery.offset);
-        let Gathered { delivery, lineages, .. } = std::mem::replace(&mut self.gathered, empty);
+        let empty = Gathered::after(&self.lane, self.gathered.delivery.offset, 0);
+        let gathered = std::mem::replace(&mut self.gathered, empty);
+        let Gathered {
+            delivery,
+            first,
+            lineages,
+            ..
+        } = gathered;
         let receipt = self.call("sink.write", |stage| stage.sink.write(&delivery)).await?;
         self.check(&delivery, &receipt)?;
         let counts = self.counts();
@@ -220,7 +231,7 @@ impl Outlet {
         counts.rejected.add(receipt.rejected.len());
         let Receipt { staged, rejected, .. } = receipt;
         if !rejected.is_empty() {
-            let rejects = Rejects::of_rows(&self.shared, &self.stage().name, &delivery, &rejected)?;
+            let rejects = Rejects::of_rows(&self.shared, &self.stage().name, &delivery, first, &rejected)?;
             self.shared.dead_letters(rejects).await?;
             self.staged.rejected = true;
         }

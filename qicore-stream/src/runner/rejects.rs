@@ -1,7 +1,5 @@
 //! Dead letters of what a lane or a sink refuses.
 
-use std::collections::HashMap;
-
 use qicore_data::{
     DeadLetter, Delivery, Error, ErrorKind, Frame, Lane, Payload, RejectedEvent, RejectedRow, Result, StableHash,
     Timestamp,
@@ -15,20 +13,15 @@ pub(super) struct Rejects<'a> {
     stage: &'a str,
     lane: &'a Lane,
     letters: Vec<DeadLetter>,
-    seen: Seen,
 }
 
-/// Numbers equal rows of one batch. An event's letter is known by its content: where batches are cut changes from run to
-/// run, the rows do not.
-#[derive(Default)]
-struct Seen(HashMap<u64, u32>);
-
-impl Seen {
-    fn number(&mut self, payload: &Payload) -> (u64, u32) {
-        let hash = StableHash::of(&serde_json::to_vec(payload).unwrap_or_default());
-        let count = self.0.entry(hash).and_modify(|count| *count += 1).or_default();
-        (hash, *count)
-    }
+/// A letter's place: a frame's offset, or the number of an event among those that the lane gave, or that the stage
+/// refused, since the lane's first start. Where batches are cut changes from run to run; these numbers do not, and equal
+/// rows have different ones.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Frame,
+    Event(u64),
 }
 
 impl<'a> Rejects<'a> {
@@ -38,22 +31,22 @@ impl<'a> Rejects<'a> {
             stage,
             lane,
             letters: Vec::new(),
-            seen: Seen::default(),
         }
     }
 
-    fn push(&mut self, offset: u64, reason: &str, error: String, payload: Payload) {
+    fn push(&mut self, (place, offset): (Place, u64), reason: &str, error: String, payload: Payload) {
         let Self {
             shared,
             stage,
             lane,
             letters,
-            seen,
         } = self;
-        let (content, count) = seen.number(&payload);
-        let id = match payload {
-            Payload::Event { .. } => format!("{}:{lane}/{stage}#{content:016x}.{count}", shared.name),
-            _ => format!("{}:{lane}@{offset}/{stage}", shared.name),
+        let id = match place {
+            Place::Frame => format!("{}:{lane}@{offset}/{stage}", shared.name),
+            Place::Event(number) => {
+                let content = StableHash::of(&serde_json::to_vec(&payload).unwrap_or_default());
+                format!("{}:{lane}/{stage}#{number}.{content:016x}", shared.name)
+            }
         };
         letters.push(DeadLetter {
             id,
@@ -74,7 +67,7 @@ impl<'a> Rejects<'a> {
         let mut rejects = Self::new(shared, "decode", lane);
         for (frame, error) in refused {
             rejects.push(
-                frame.offset,
+                (Place::Frame, frame.offset),
                 error.kind().as_str(),
                 error.to_string(),
                 Payload::of_frame(frame),
@@ -83,26 +76,29 @@ impl<'a> Rejects<'a> {
         rejects.letters
     }
 
-    /// Events that a transform refused, of a batch that ends at `offset`.
+    /// Events that a transform refused, of a batch that ends at `offset`; `before` others were refused there before.
     pub(super) fn of_events(
         shared: &'a Shared,
         stage: &'a str,
         lane: &'a Lane,
         offset: u64,
+        before: u64,
         refused: Vec<RejectedEvent>,
     ) -> Vec<DeadLetter> {
         let mut rejects = Self::new(shared, stage, lane);
-        for RejectedEvent { event, rule, message } in refused {
-            rejects.push(offset, rule, message, Payload::Event { event: Box::new(event) });
+        for (number, RejectedEvent { event, rule, message }) in (before..).zip(refused) {
+            let place = (Place::Event(number), offset);
+            rejects.push(place, rule, message, Payload::Event { event: Box::new(event) });
         }
         rejects.letters
     }
 
-    /// Rows that a sink refused.
+    /// Rows that a sink refused; the delivery's first is the lane's `first`.
     pub(super) fn of_rows(
         shared: &Shared,
         sink: &str,
         delivery: &Delivery,
+        first: u64,
         refused: &[RejectedRow],
     ) -> Result<Vec<DeadLetter>> {
         let stage = format!("sink:{sink}");
@@ -115,7 +111,8 @@ impl<'a> Rejects<'a> {
             let payload = Payload::Event {
                 event: Box::new(event.clone()),
             };
-            rejects.push(delivery.offset, error.kind().as_str(), error.to_string(), payload);
+            let place = (Place::Event(first + *index as u64), delivery.offset);
+            rejects.push(place, error.kind().as_str(), error.to_string(), payload);
         }
         Ok(rejects.letters)
     }

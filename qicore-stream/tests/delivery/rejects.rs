@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use qicore_data::{
     Batch, DeadLetter, Decoded, Decoder, ErrorKind, Event, Frame, Lane, LaneEnd, Output, Payload, Position, Result,
@@ -260,4 +261,55 @@ async fn the_id_of_a_letter_does_not_depend_on_how_batches_are_cut() {
     }
     assert_eq!(found[0].len(), 20);
     assert_eq!(found[0], found[1]);
+}
+
+/// Equal rows in different batches, and a run that is cut off: each row has its letter, and it is the same in every run.
+#[tokio::test]
+async fn equal_rows_have_letters_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let equal = || {
+        trades(0..200)
+            .iter()
+            .map(|_| trades(10..11).remove(0))
+            .collect::<Vec<_>>()
+    };
+    let ids = |path: &Path| {
+        letters(path)
+            .into_iter()
+            .map(|letter| letter.id)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let run = |size, path: &Path, sink: Arc<dyn Sink>| {
+        let source = Scripted::events("a", equal(), size);
+        let builder = pipeline(source).options(quick().checkpoint_every(Duration::ZERO));
+        let builder = builder
+            .transform(Tenth)
+            .sink_with(sink, quick_retries())
+            .dead_letters(path);
+        builder.build().unwrap().start()
+    };
+    let whole = folder.path().join("whole");
+    run(64, &whole, Arc::new(Store::new(Mode::Plain))).wait().await.unwrap();
+    assert_eq!((letters(&whole).len(), ids(&whole).len()), (200, 200));
+
+    let (broken, kept) = (folder.path().join("broken"), Store::new(Mode::Transactional).kept());
+    let stuck = FaultySink::new(Arc::new(Store::on(Arc::clone(&kept), Mode::Transactional)), |call| {
+        (call == 5).then_some(Fault::StopAfter)
+    });
+    let handle = run(7, &broken, Arc::new(stuck));
+    let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
+    while lines(&broken) < 60 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    handle.abort();
+    handle.wait().await.unwrap_err();
+    assert!(
+        kept.lock().unwrap().checkpoints.contains_key(&Lane::new("a")),
+        "the next run goes on"
+    );
+    run(9, &broken, Arc::new(Store::on(kept, Mode::Transactional)))
+        .wait()
+        .await
+        .unwrap();
+    assert_eq!(ids(&broken), ids(&whole));
 }

@@ -305,6 +305,9 @@ pub struct SymbolInfo<'a> {
     /// Quote currency.
     #[serde(borrow)]
     pub quote_asset: Cow<'a, str>,
+    /// What only futures have: `PERPETUAL`, `CURRENT_QUARTER`, …
+    #[serde(borrow)]
+    pub contract_type: Option<Cow<'a, str>>,
     /// What the venue checks orders by.
     #[serde(borrow)]
     pub filters: Vec<Filter<'a>>,

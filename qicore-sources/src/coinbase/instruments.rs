@@ -19,14 +19,16 @@ pub(super) fn instrument(product: &Product<'_>) -> Result<(Symbol, Instrument), 
     let kind = kind(product);
     let symbol = match spot_symbol(&product.id) {
         Some(symbol) if kind == InstrumentKind::Spot => symbol,
-        _ => Symbol::pair(&product.id, &product.quote_currency)?,
+        _ => Symbol::pair(&product.id, product.quote_currency.as_deref().unwrap_or_default())?,
     };
     let instrument = Instrument {
         native: Label::new(&product.id)?,
         base: Label::new(symbol.base())?,
         quote: Label::new(symbol.quote())?,
         kind,
-        active: product.status == "online" && !product.is_disabled && !product.trading_disabled,
+        active: product.status.as_deref() == Some("online")
+            && !product.is_disabled.unwrap_or_default()
+            && !product.trading_disabled.unwrap_or_default(),
         price_step: product.price_increment.0.or(product.quote_increment.0),
         size_step: product.base_increment.0,
     };
@@ -38,10 +40,10 @@ fn kind(product: &Product<'_>) -> InstrumentKind {
     let expiry = product
         .future_product_details
         .as_ref()
-        .map(|details| &*details.contract_expiry_type);
-    match (&*product.product_type, expiry) {
-        ("FUTURE", Some("PERPETUAL")) => InstrumentKind::Perpetual,
-        ("FUTURE", _) => InstrumentKind::Future,
+        .and_then(|details| details.contract_expiry_type.as_deref());
+    match (product.product_type.as_deref(), expiry) {
+        (Some("FUTURE"), Some("PERPETUAL")) => InstrumentKind::Perpetual,
+        (Some("FUTURE"), _) => InstrumentKind::Future,
         _ => InstrumentKind::Spot,
     }
 }

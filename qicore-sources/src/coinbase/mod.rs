@@ -11,8 +11,8 @@
 //! | `/api/v3/brokerage/market/products` | `instrument`s | none | likewise |
 //!
 //! `sequence_num` counts the messages of a connection over all channels. After a jump each symbol seen on the connection
-//! gets a `gap` event, since nobody can say whose message was lost; a message that cannot be decoded counts as lost. So a
-//! lane is to hold one connection at a time. 0 begins a new connection.
+//! gets a `gap` event, since nobody can say whose message was lost; a message that cannot be decoded counts as lost,
+//! one of a channel that is not decoded does not. So a lane is to hold one connection at a time. 0 begins a new connection.
 //!
 //! The list of trades is newest first in snapshots and updates alike; ours go out in the order of time. That `side` is
 //! the maker's is what the recorded session shows against the book, and a test holds on to it. Whoever subscribes to

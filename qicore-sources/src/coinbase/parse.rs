@@ -80,8 +80,8 @@ pub(super) fn trades(trades: &mut [wire::Trade<'_>], scope: &mut Scope<'_>) -> R
 
 /// The venue tells the maker's side, though its reference does not say so: in the recorded session trades marked `SELL`
 /// print at the ask and those marked `BUY` at the bid.
-fn taker_side(maker: wire::MakerSide) -> Option<Side> {
-    match maker {
+fn taker_side(maker: Option<wire::MakerSide>) -> Option<Side> {
+    match maker? {
         wire::MakerSide::Buy => Some(Side::Sell),
         wire::MakerSide::Sell => Some(Side::Buy),
         wire::MakerSide::Unknown => None,

@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// A decimal that may be absent, which the venue writes as an empty string.
+/// A decimal that may be absent, which the venue writes as an empty string; `null` says the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Maybe(pub Option<Decimal>);
 
@@ -95,8 +95,11 @@ impl<'de> Deserialize<'de> for Maybe {
                     Err(error) => Err(E::custom(error)),
                 }
             }
+            fn visit_unit<E: de::Error>(self) -> Result<Maybe, E> {
+                Ok(Maybe(None))
+            }
         }
-        deserializer.deserialize_str(MaybeVisitor)
+        deserializer.deserialize_any(MaybeVisitor)
     }
 }
 
@@ -274,11 +277,11 @@ pub struct Product<'a> {
     #[serde(borrow, alias = "product_id")]
     pub id: Cow<'a, str>,
     /// `SPOT`, `FUTURE`, or unknown.
-    #[serde(borrow, default)]
-    pub product_type: Cow<'a, str>,
+    #[serde(borrow)]
+    pub product_type: Option<Cow<'a, str>>,
     /// Quote currency.
-    #[serde(borrow, default, alias = "quote_currency_id")]
-    pub quote_currency: Cow<'a, str>,
+    #[serde(borrow, alias = "quote_currency_id")]
+    pub quote_currency: Option<Cow<'a, str>>,
     /// Size step.
     #[serde(default)]
     pub base_increment: Maybe,
@@ -289,14 +292,12 @@ pub struct Product<'a> {
     #[serde(default)]
     pub price_increment: Maybe,
     /// `online`, or why not.
-    #[serde(borrow, default)]
-    pub status: Cow<'a, str>,
+    #[serde(borrow)]
+    pub status: Option<Cow<'a, str>>,
     /// Taken off the venue.
-    #[serde(default)]
-    pub is_disabled: bool,
+    pub is_disabled: Option<bool>,
     /// Trading is halted.
-    #[serde(default)]
-    pub trading_disabled: bool,
+    pub trading_disabled: Option<bool>,
     /// What only futures have.
     #[serde(borrow)]
     pub future_product_details: Option<FutureDetails<'a>>,
@@ -306,6 +307,6 @@ pub struct Product<'a> {
 #[derive(Debug, Deserialize)]
 pub struct FutureDetails<'a> {
     /// `PERPETUAL` or `EXPIRING`.
-    #[serde(borrow, default)]
-    pub contract_expiry_type: Cow<'a, str>,
+    #[serde(borrow)]
+    pub contract_expiry_type: Option<Cow<'a, str>>,
 }

@@ -84,7 +84,7 @@ pub(super) fn book(book: &wire::Book, checksum: Option<Checksum>) -> Data {
 
 /// The stretch in which an update was missed, found out at `to`. Levels' times may run a little backwards.
 pub(super) fn checksum_gap(from: Timestamp, to: Timestamp) -> Data {
-    let from = from.min(to);
+    let from = if from == Timestamp::UNKNOWN { to } else { from.min(to) };
     let reason = GapReason::Checksum;
     Data::Gap(Gap {
         from,

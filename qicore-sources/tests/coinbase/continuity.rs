@@ -58,6 +58,20 @@ fn a_message_that_cannot_be_decoded_leaves_a_gap() {
 }
 
 #[test]
+fn a_message_of_a_channel_that_is_not_decoded_is_no_loss() {
+    let mut decoder = decoder();
+    all(&mut decoder, frames().take(place(100)));
+    let mut other = SESSION[place(100)].frame.clone();
+    let text = String::from_utf8(other.payload.to_vec()).unwrap();
+    let channel = SESSION[place(100)].json["channel"].as_str().unwrap();
+    other.payload = text.replacen(channel, "futures_balance_summary", 1).into();
+    let error = decoder.decode(&other, &mut Vec::new()).unwrap_err();
+    assert!(error.to_string().contains("channel=futures_balance_summary"), "{error}");
+    let events = all(&mut decoder, frames().skip(place(101)));
+    assert_eq!(count(&events, EventType::Gap), 0);
+}
+
+#[test]
 fn a_new_connection_begins_at_0_and_messages_out_of_order_pass() {
     let mut decoder = decoder();
     all(&mut decoder, frames().take(place(100)));

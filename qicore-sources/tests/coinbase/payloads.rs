@@ -112,6 +112,29 @@ fn sides_that_the_venue_does_not_tell_are_absent() {
 }
 
 #[test]
+fn null_says_absent() {
+    let ticker = r#"{"type":"update","tickers":[{"product_id":"BTC-USD","price":"1","best_bid":null,"high_24_h":""}]}"#;
+    let (_, events) = one(&mut decoder(), message("ticker", ticker)).unwrap();
+    let json = serde_json::to_value(&events[0]).unwrap();
+    assert_eq!(
+        (&json["last"], json.get("bid"), json.get("high")),
+        (&json!("1"), None, None)
+    );
+    for side in ["", r#""side":null,"#] {
+        let trade = format!(
+            r#"{{"trades":[{{"trade_id":"1","product_id":"BTC-USD","price":"1","size":"2",{side}"time":"2023-02-09T20:30:36Z"}}]}}"#
+        );
+        let (_, events) = one(&mut decoder(), message("market_trades", &trade)).unwrap();
+        assert_eq!(serde_json::to_value(&events[0]).unwrap().get("side"), None);
+    }
+    let product = r#"{"products":[{"product_id":"BTC-USD","status":null,"product_type":null,"is_disabled":null,"price_increment":null,"quote_increment":"0.01"}]}"#;
+    let mut events = Vec::new();
+    decoder().decode(&Frame::new(1, product), &mut events).unwrap();
+    let json = serde_json::to_value(&events[0]).unwrap();
+    assert_eq!((&json["active"], &json["price_step"]), (&json!(false), &json!("0.01")));
+}
+
+#[test]
 fn trades_of_several_events_go_out_in_the_order_of_time() {
     let event = |trades: [(&str, u32); 2]| {
         let trade = |(id, second): (&str, u32)| {

@@ -33,8 +33,8 @@ pub struct Trade<'a> {
     pub size: Quoted,
     /// When it happened.
     pub time: Time,
-    /// The **maker's** side.
-    pub side: MakerSide,
+    /// The **maker's** side, where the venue says it.
+    pub side: Option<MakerSide>,
 }
 
 /// The maker's side of a [`Trade`].

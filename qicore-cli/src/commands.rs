@@ -260,5 +260,10 @@ async fn replay(args: &ReplayLetters) -> Result<ExitCode> {
     };
     let letters = dead_letters::DeadLetters::new(&args.file).stage(&stage);
     let again = args.file.with_added_extension("again");
+    report::line(&format!(
+        "sending the letters of {stage} through {}; those that are refused again go to {}",
+        args.pipeline.display(),
+        again.display()
+    ));
     follow(pipeline.replaying(letters, &stage, again)?, false).await
 }

@@ -15,10 +15,15 @@ pub(crate) fn line(text: &str) {
 }
 
 pub(crate) fn error(error: &Error) {
-    eprintln!("error: {error}");
+    let mut said = error.to_string();
+    eprintln!("error: {said}");
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        eprintln!("  caused by: {error}");
+        // Many messages quote their cause.
+        if !said.contains(&error.to_string()) {
+            said = error.to_string();
+            eprintln!("  caused by: {said}");
+        }
         cause = error.source();
     }
 }
@@ -118,6 +123,19 @@ pub(crate) fn summary(stats: &Stats) {
     }
     for (kind, count) in &total.written {
         eprintln!("  {kind}: {count}");
+    }
+    for stage in &stats.stages {
+        eprintln!(
+            "transform {}: {} in, {} out, {} rejected",
+            stage.name, stage.taken, stage.given, stage.rejected
+        );
+    }
+    if stats.finished_before > 0 {
+        eprintln!(
+            "{} lanes were finished by an earlier run, and are not read again; for a new run from the start, give the \
+             sinks another place",
+            stats.finished_before
+        );
     }
     for sink in &stats.sinks {
         let extra = match (sink.rejected, sink.skipped, sink.failures) {

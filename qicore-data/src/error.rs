@@ -147,10 +147,13 @@ impl Error {
         self
     }
 
-    /// Adds context. Never a secret.
+    /// Adds context, once: several layers may know the same. Never a secret.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((key, value.to_string()));
+        let entry = (key, value.to_string());
+        if !self.0.context.contains(&entry) {
+            self.0.context.push(entry);
+        }
         self
     }
 

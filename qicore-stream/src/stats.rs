@@ -120,6 +120,7 @@ pub(crate) struct Counts {
     pub(crate) sinks: Vec<(String, SinkCounts)>,
     pub(crate) commits: Count,
     pub(crate) source_failures: Count,
+    finished_before: Count,
     progress: Mutex<Option<Progress>>,
 }
 
@@ -133,6 +134,7 @@ impl Counts {
             sinks: sinks.into_iter().map(|name| (name, SinkCounts::default())).collect(),
             commits: Count::default(),
             source_failures: Count::default(),
+            finished_before: Count::default(),
             progress: Mutex::default(),
         }
     }
@@ -155,6 +157,12 @@ impl Counts {
     pub(crate) fn lane(&self, lane: &Lane) -> Arc<LaneCounts> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(lanes.entry(lane.clone()).or_default())
+    }
+
+    /// Takes note of a lane whose checkpoint says that it is finished, unless it was this run that finished it.
+    pub(crate) fn found_finished(&self, lane: &Lane) {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        self.finished_before.add(usize::from(!lanes.contains_key(lane)));
     }
 
     pub(crate) fn progressed(&self, progress: Option<Progress>) {
@@ -188,6 +196,7 @@ impl Counts {
             sinks: self.sinks.iter().map(sink).collect(),
             commits: self.commits.get(),
             source_failures: self.source_failures.get(),
+            finished_before: self.finished_before.get(),
             progress: *self.progress.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
@@ -209,6 +218,8 @@ pub struct Stats {
     pub commits: u64,
     /// Reads of the source that failed and were tried again.
     pub source_failures: u64,
+    /// Lanes that an earlier run had finished. They are not read again, unless there is more of them now.
+    pub finished_before: u64,
     /// How far the source has come, if it knows.
     pub progress: Option<Progress>,
 }

@@ -61,6 +61,7 @@ impl Options {
             ("read_bytes", self.read_bytes),
             ("queue_items", self.queue_items),
             ("queue_bytes", self.queue_bytes),
+            ("max_frame_bytes", self.max_frame_bytes),
         ];
         limits.into_iter().find(|(_, limit)| *limit == 0).map(|(name, _)| name)
     }

@@ -75,6 +75,7 @@ impl Runner {
             store.clone(),
             source.capabilities().replayable,
             shared.options.retry.clone(),
+            Arc::clone(&shared.counts),
         ));
         Self {
             shared,

@@ -9,6 +9,7 @@ use qicore_data::{Checkpoint, Error, Lane, Result, Resume, RetryPolicy};
 use super::SinkStage;
 use crate::checkpoints::CheckpointStore;
 use crate::retry::{in_time, retrying};
+use crate::stats::Counts;
 
 /// What is known of a lane at its start.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,7 @@ pub(super) struct ResumeTable {
     replayable: bool,
     /// How the checkpoint store is asked again; each sink has its own.
     retry: RetryPolicy,
+    counts: Arc<Counts>,
     lanes: Mutex<HashMap<Lane, LaneStart>>,
 }
 
@@ -36,8 +38,10 @@ impl ResumeTable {
         store: Option<Arc<dyn CheckpointStore>>,
         replayable: bool,
         retry: RetryPolicy,
+        counts: Arc<Counts>,
     ) -> Self {
         Self {
+            counts,
             sinks,
             store,
             replayable,
@@ -58,6 +62,9 @@ impl ResumeTable {
             return Ok(known);
         }
         let start = self.look_up(lane).await?;
+        if start.from.as_ref().is_some_and(|from| from.finished) {
+            self.counts.found_finished(lane);
+        }
         self.lanes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -150,6 +150,23 @@ async fn a_stop_writes_and_commits_what_has_been_read() {
 }
 
 #[tokio::test]
+async fn a_run_says_what_an_earlier_one_had_finished() {
+    let kept = Store::new(Mode::Transactional).kept();
+    for (before, events) in [(0, 300), (3, 0)] {
+        let store = Store::on(Arc::clone(&kept), Mode::Transactional);
+        let stats = pipeline(three_lanes(100))
+            .sink(store)
+            .build()
+            .unwrap()
+            .run()
+            .await
+            .unwrap()
+            .stats;
+        assert_eq!((stats.finished_before, stats.total().events()), (before, events));
+    }
+}
+
+#[tokio::test]
 async fn a_pipeline_runs_on_without_its_handle() {
     let store = Store::new(Mode::Plain);
     let kept = store.kept();

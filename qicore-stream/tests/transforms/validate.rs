@@ -187,6 +187,17 @@ fn time_is_compared_with_the_receipt() {
         )
     };
     assert_eq!(judge_at(at(100_000), None), Ok(Quality::High));
+    let in_2199 = at(7_226_582_400_000);
+    assert_eq!(
+        judge_at(in_2199, None),
+        Err("timestamp_future"),
+        "whenever it was received"
+    );
+    assert_eq!(
+        judge_at(in_2199, Some(in_2199)),
+        Ok(Quality::High),
+        "a simulation has its own clock"
+    );
     assert_eq!(judge_at(at(105_000), Some(at(100_000))), Ok(Quality::High));
     assert_eq!(judge_at(at(105_001), Some(at(100_000))), Err("timestamp_future"));
     assert_eq!(judge_at(at(40_000), Some(at(100_000))), Ok(Quality::High));

@@ -52,6 +52,8 @@ impl Rules {
 pub(super) struct Times {
     pub(super) tolerance: Duration,
     pub(super) max_age: Option<Duration>,
+    /// Stands in where the time of receipt is unknown: whenever it was, it was not after now.
+    pub(super) now: Timestamp,
 }
 
 impl Times {
@@ -81,11 +83,12 @@ impl Times {
         let at = event.timestamp;
         if at == Timestamp::UNKNOWN {
             broken.add(Rule::TimestampMissing, true);
-        } else if let Some(received) = event.received {
-            broken.add(Rule::TimestampFuture, at > received.saturating_add(self.tolerance));
-            if let Some(age) = self.max_age {
-                broken.add(Rule::TimestampPast, received.since(at) > age);
-            }
+            return;
+        }
+        let received = event.received.unwrap_or(self.now);
+        broken.add(Rule::TimestampFuture, at > received.saturating_add(self.tolerance));
+        if let (Some(received), Some(age)) = (event.received, self.max_age) {
+            broken.add(Rule::TimestampPast, received.since(at) > age);
         }
     }
 }

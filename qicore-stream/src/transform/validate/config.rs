@@ -55,7 +55,8 @@ rules! {
     /// An observation (anything but an instrument, a gap or an alert) whose time nobody knows.
     TimestampMissing "timestamp_missing" Reject "an observation has a time",
     /// An observation that is later than its receipt by more than
-    /// [`future_tolerance`](ValidateConfig::future_tolerance). Passes where the time of receipt is unknown.
+    /// [`future_tolerance`](ValidateConfig::future_tolerance). Where the receipt is unknown, the
+    /// present stands in.
     TimestampFuture "timestamp_future" Reject "an observation is not later than its receipt, but for the tolerance",
     /// An observation that is older at its receipt than [`max_age`](ValidateConfig::max_age), where one is set. A candle's
     /// age counts from its open time.

@@ -27,7 +27,7 @@ pub use config::{Action, Rule, ValidateConfig};
 use std::fmt::Write as _;
 
 use check::{Rules, Times};
-use qicore_data::{Data, Event, NewTransform, Output, Plugin, Quality, Result, Transform};
+use qicore_data::{Data, Event, NewTransform, Output, Plugin, Quality, Result, Timestamp, Transform};
 
 use super::per_lane;
 
@@ -80,6 +80,7 @@ impl Validate {
             times: Times {
                 tolerance: config.future_tolerance,
                 max_age: config.max_age,
+                now: Timestamp::UNKNOWN,
             },
             verdicts,
             open_candle: Verdicts {
@@ -146,6 +147,7 @@ impl Transform for Validate {
 
     fn apply(&mut self, mut events: Vec<Event>, out: &mut Output) -> Result<()> {
         let mut sound = true;
+        self.times.now = Timestamp::now();
         for event in &mut events {
             sound &= self.judge(event).is_empty();
         }

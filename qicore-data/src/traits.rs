@@ -9,6 +9,7 @@ use crate::batch::{Batch, BatchLimit, Delivery, Frame, Receipt};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::lane::{Checkpoint, Lane};
+use crate::time::Timestamp;
 
 /// Where lanes go on after a restart. A source asks for each lane that it takes up, at the start or later.
 #[async_trait]
@@ -124,6 +125,14 @@ pub trait Decoder: Send {
     /// Decodes a frame and appends its events to `out`. On an error the whole frame is rejected, and what was
     /// appended for it is taken back.
     fn decode(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded>;
+
+    /// The lane's connection was lost, with the last frame received at `lost`, and is made again at `back`: what came
+    /// between is missing. Appends a `gap` of reason `disconnect` for each symbol seen, and forgets what held for the
+    /// connection that is gone: maintained books, sequence numbers.
+    fn reconnected(&mut self, lost: Timestamp, back: Timestamp, out: &mut Vec<Event>) -> Result<()> {
+        let _ = (lost, back, out);
+        Ok(())
+    }
 
     /// The state to go on from (maintained books, sequence numbers).
     fn snapshot(&self) -> Result<Option<Box<str>>> {

@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use lanes::recordings::{Expected, assert_frames, expected, lines, write};
 use lanes::{LIMIT, RECORDINGS, Stored, decode, drain, drain_from, example, frames};
-use qicore_data::{BatchLimit, Content, ErrorKind, Frame, FromStart, Lane, LaneEnd, Position, Settings, Source};
+use qicore_data::{
+    BatchLimit, Content, Data, ErrorKind, EventType, Frame, FromStart, GapReason, Lane, LaneEnd, Position, Settings,
+    Source,
+};
 use qicore_sources::SOURCES;
 use qicore_sources::replay::{Pace, Replay};
 
@@ -318,5 +321,52 @@ async fn a_dropped_future_loses_nothing() {
                 .count()
                 == whole.len()
         );
+    }
+}
+
+/// Each venue's session, cut in the middle by a connection that is made again half a minute later.
+#[tokio::test]
+async fn a_connection_made_again_leaves_gaps() {
+    let folder = tempfile::tempdir().unwrap();
+    for venue in RECORDINGS {
+        let mut lines = lines(venue);
+        let is_frame = |line: &String| line.starts_with("{\"t\":\"recv\"");
+        let conn = lines
+            .iter()
+            .find(|line| is_frame(line))
+            .unwrap()
+            .split('"')
+            .nth(7)
+            .unwrap()
+            .to_owned();
+        let of_conn = |line: &String| is_frame(line) && line.split('"').nth(7) == Some(conn.as_str());
+        let places: Vec<_> = (0..lines.len()).filter(|at| of_conn(&lines[*at])).collect();
+        let at = places[places.len() / 2];
+        let value: serde_json::Value =
+            serde_json::from_str(&lines[at - 1 + usize::from(!of_conn(&lines[at - 1]))]).unwrap();
+        let back = value["ts"].as_f64().unwrap() + 30.0;
+        lines.insert(at, format!("{{\"t\":\"connect\",\"conn\":\"{conn}\",\"ts\":{back}}}"));
+        let mut replay = Replay::recording(write(&folder.path().join(format!("{venue}.jsonl")), &lines));
+        let read = frames(&drain(&mut replay).await);
+        let lane = Lane::new(format!("{venue}/{conn}"));
+        let (events, rejected) = decode(&replay, &lane, &read[&lane]);
+        assert!(rejected.is_empty(), "{venue}: {rejected:?}");
+        let gaps: Vec<_> = events
+            .iter()
+            .filter(|event| event.event_type() == EventType::Gap)
+            .collect();
+        let mut symbols: Vec<_> = gaps.iter().map(|gap| gap.symbol).collect();
+        symbols.sort();
+        symbols.dedup();
+        assert!(
+            !gaps.is_empty() && symbols.len() == gaps.len(),
+            "{venue}: one for each symbol: {gaps:?}"
+        );
+        for gap in gaps {
+            let Data::Gap(data) = &gap.data else { panic!() };
+            assert_eq!((data.reason, data.missed), (GapReason::Disconnect, None), "{venue}");
+            assert!(data.to.since(data.from) >= Duration::from_secs(29), "{venue}: {data:?}");
+            assert_eq!(data.to, gap.timestamp);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The decoder of one lane: names and depth numbers.
 
-use qicore_data::{BookKind, Decoded, Error, ErrorKind, Event, Frame, Result, Symbol};
+use qicore_data::{BookKind, Decoded, Error, ErrorKind, Event, Frame, Result, Symbol, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::continuity::Continuity;
@@ -116,6 +116,12 @@ impl qicore_data::Decoder for Decoder {
             Kind::Control => return Ok(Decoded::Control),
         }?;
         Ok(Decoded::Data)
+    }
+
+    fn reconnected(&mut self, lost: Timestamp, back: Timestamp, out: &mut Vec<Event>) -> Result<()> {
+        self.depth = Continuity::default();
+        self.context.disconnected(self.names.used(), (lost, back), out);
+        Ok(())
     }
 
     fn snapshot(&self) -> Result<Option<Box<str>>> {

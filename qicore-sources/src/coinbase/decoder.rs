@@ -174,6 +174,12 @@ impl qicore_data::Decoder for Decoder {
         }
     }
 
+    fn reconnected(&mut self, lost: Timestamp, back: Timestamp, out: &mut Vec<Event>) -> Result<()> {
+        self.sequence = Sequence::default();
+        self.context.disconnected(self.names.used(), (lost, back), out);
+        Ok(())
+    }
+
     fn snapshot(&self) -> Result<Option<Box<str>>> {
         let state = State {
             names: self.names.state(),

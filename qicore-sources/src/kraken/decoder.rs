@@ -155,6 +155,15 @@ impl qicore_data::Decoder for Decoder {
         control(text).map(|()| Decoded::Control)
     }
 
+    fn reconnected(&mut self, lost: Timestamp, back: Timestamp, out: &mut Vec<Event>) -> Result<()> {
+        for book in self.pairs.all.iter_mut().flat_map(|pair| &mut pair.books) {
+            book.book = None;
+        }
+        let symbols = self.pairs.all.iter().map(|pair| pair.symbol);
+        self.context.disconnected(symbols, (lost, back), out);
+        Ok(())
+    }
+
     fn snapshot(&self) -> Result<Option<Box<str>>> {
         if self.pairs.all.is_empty() {
             return Ok(None);

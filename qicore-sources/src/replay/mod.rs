@@ -9,6 +9,9 @@
 //! order of time over all files, as a backtest needs them: a candle at its close time, so that nothing is known before
 //! it has happened. Offsets count events.
 //!
+//! A connection that is made again in the middle of a recording leaves a `gap` for each symbol seen on it, and the
+//! decoder forgets its books and sequence numbers, as it would live.
+//!
 //! What cannot be read (a cut file, a malformed line, a record that is too long) becomes a frame of the lane
 //! `<name>/damaged records`, whose decoder rejects it with the reason, so that it reaches the dead letters and everything else
 //! goes on. A lane's position knows the data that it belongs to: resuming with other data is an error.
@@ -25,6 +28,7 @@ pub(crate) mod files;
 pub(crate) mod lines;
 pub(crate) mod outlet;
 pub(crate) mod player;
+mod reconnect;
 mod record;
 mod recording;
 pub(crate) mod stream;

@@ -101,7 +101,9 @@ struct Record<'a> {
 pub(super) enum Entry<'a> {
     /// A payload received on a connection.
     Frame(Cow<'a, str>, Frame),
-    /// Nothing that was received: a header, a connection made, a message sent.
+    /// A connection was made.
+    Connect(Cow<'a, str>, Option<Timestamp>),
+    /// Nothing that was received: a header, a message sent.
     Other,
 }
 
@@ -115,8 +117,9 @@ pub(super) fn read(number: u64, line: &[u8]) -> std::result::Result<Entry<'_>, S
         false => format!("line {number} is no record: {error}"),
     })?;
     match &*record.t {
-        "recv" | "http" => {}
-        "header" | "connect" | "send" => return Ok(Entry::Other),
+        "connect" if record.conn.is_empty() => return Ok(Entry::Other),
+        "recv" | "http" | "connect" => {}
+        "header" | "send" => return Ok(Entry::Other),
         other => return Err(format!("line {number}: records of kind {other:?} are not known")),
     }
     if record.conn.is_empty() {
@@ -128,6 +131,16 @@ pub(super) fn read(number: u64, line: &[u8]) -> std::result::Result<Entry<'_>, S
             record.conn
         ));
     }
+    let received = match record.ts {
+        Some(ts) => {
+            let at = Timestamp::from_decimal_secs(ts.get());
+            Some(at.map_err(|error| format!("line {number}: ts: {error}"))?)
+        }
+        None => None,
+    };
+    if record.t == "connect" {
+        return Ok(Entry::Connect(record.conn, received));
+    }
     let payload = match (record.data, record.b64) {
         (Some(text), None) => Bytes::from(text),
         (None, Some(text)) => {
@@ -136,10 +149,7 @@ pub(super) fn read(number: u64, line: &[u8]) -> std::result::Result<Entry<'_>, S
         _ => return Err(format!("line {number}: a record has either data or b64")),
     };
     let mut frame = Frame::new(number, payload);
-    if let Some(ts) = record.ts {
-        let at = Timestamp::from_decimal_secs(ts.get()).map_err(|error| format!("line {number}: ts: {error}"))?;
-        frame.received = Some(at);
-    }
+    frame.received = received;
     frame.channel = record.url.map(Into::into);
     Ok(Entry::Frame(record.conn, frame))
 }

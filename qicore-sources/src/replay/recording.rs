@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use qicore_data::{Decoder, Lane, Result};
+use qicore_data::{Decoder, Lane, Result, Timestamp};
 
 use super::config::ReplayConfig;
 use super::lines::Lines;
 use super::outlet::{Outlet, Stop};
+use super::reconnect::{self, Reconnects};
 use super::record::{self, Entry, Header, Kind};
 use super::{damaged, identity, size};
 use crate::venue::{Venue, VenueContext};
@@ -92,7 +93,7 @@ impl Recording {
 
     /// A decoder for one of its lanes.
     pub(super) fn decoder(&self) -> Result<Box<dyn Decoder>> {
-        self.venue.decoder(&self.context)
+        Ok(Box::new(Reconnects(self.venue.decoder(&self.context)?)))
     }
 
     /// Goes through the file once, learns the instruments that its HTTP responses list, and returns its connections.
@@ -124,6 +125,8 @@ impl Recording {
     /// Reads the frames in file order.
     pub(super) fn read(&self, only: &Only, read: Arc<AtomicU64>, out: &mut Outlet) -> Result<(), Stop> {
         let mut lines = Lines::open(&self.path, self.longest, read)?;
+        // When the last frame of each lane was received, by the lane's place.
+        let mut heard: Vec<Option<Timestamp>> = Vec::new();
         while let Some(line) = lines.next()? {
             let (number, bytes) = (line.number, line.bytes);
             if only.skips(bytes) {
@@ -136,7 +139,15 @@ impl Recording {
             match entry {
                 Ok(Entry::Frame(conn, frame)) if only.takes(&conn) => {
                     let lane = out.lane(&conn, || Lane::new(format!("{}/{conn}", self.name)));
+                    heard.resize(heard.len().max(lane + 1), None);
+                    heard[lane] = frame.received.or(heard[lane]);
                     out.frame(lane, frame)?;
+                }
+                Ok(Entry::Connect(conn, back)) if only.takes(&conn) => {
+                    let lane = out.lane(&conn, || Lane::new(format!("{}/{conn}", self.name)));
+                    if let Some(lost) = heard.get(lane).copied().flatten() {
+                        out.frame(lane, reconnect::frame(number, lost, back))?;
+                    }
                 }
                 // No connection is named "": the record reader sees to that.
                 Err(why) if !matches!(only, Only::Connection(_)) => {

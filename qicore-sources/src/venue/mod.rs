@@ -73,6 +73,26 @@ impl VenueContext {
 }
 
 impl VenueContext {
+    /// The gaps that a lost connection leaves.
+    #[cfg(any(feature = "binance", feature = "coinbase", feature = "kraken"))]
+    pub(crate) fn disconnected(
+        &self,
+        symbols: impl IntoIterator<Item = Symbol>,
+        (lost, back): (qicore_data::Timestamp, qicore_data::Timestamp),
+        out: &mut Vec<qicore_data::Event>,
+    ) {
+        let gap = qicore_data::Gap {
+            from: lost.min(back),
+            to: back,
+            reason: qicore_data::GapReason::Disconnect,
+            missed: None,
+        };
+        out.extend(symbols.into_iter().map(|symbol| qicore_data::Event {
+            received: Some(back),
+            ..qicore_data::Event::new(self.exchange, symbol, back, self.source, gap.clone())
+        }));
+    }
+
     /// Sets the endpoint or channel of payloads that do not say.
     #[must_use]
     pub fn channel(mut self, channel: Option<&str>) -> Self {

@@ -83,7 +83,6 @@ impl Names {
     }
 
     /// The symbols of all messages so far, in a fixed order.
-    #[cfg(feature = "coinbase")]
     pub(crate) fn used(&self) -> Vec<Symbol> {
         let mut symbols: Vec<_> = self.used.values().copied().collect();
         symbols.sort_unstable();

@@ -169,6 +169,25 @@ fn frames_lenient(batches: &[qicore_data::Batch]) -> BTreeMap<Lane, Vec<Frame>> 
     lanes
 }
 
+/// Recorders that write no time into the header write equal ones.
+#[tokio::test]
+async fn a_checkpoint_of_another_recording_with_the_same_header_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("KRAKEN.jsonl");
+    let lines = lines("KRAKEN");
+    let mut replay = Replay::recording(write(&path, &lines[..200]));
+    let batches = drain(&mut replay).await;
+    let batch = batches
+        .iter()
+        .find(|batch| batch.lane.as_str().ends_with(".ws.48"))
+        .unwrap();
+    let resume = Arc::new(Stored::at(&batch.lane, batch.position.clone()));
+    let other = [&lines[..1], &lines[100..300]].concat();
+    let mut replay = Replay::recording(write(&path, &other));
+    let error = drain_from(&mut replay, resume).await.unwrap_err();
+    assert!(error.to_string().contains("made with other data"), "{error}");
+}
+
 #[tokio::test]
 async fn a_checkpoint_of_another_recording_is_refused() {
     let lane = Lane::new("KRAKEN/KRAKEN.http.sync");

@@ -8,6 +8,7 @@ use qicore_data::{Error, Result};
 
 use super::config::ReplayConfig;
 use super::dataset::{DataSet, Format, Stored};
+use super::identity;
 use super::lines::{Line, Lines};
 use super::record::Header;
 use super::recording::Recording;
@@ -132,13 +133,15 @@ impl Found {
 fn recording(path: &Path, name: &str, config: &ReplayConfig) -> Result<Option<Recording>> {
     let mut lines = Lines::open(path, config.max_record_bytes, Arc::default())?;
     let Some(line) = lines.next()? else { return Ok(None) };
-    match Header::read(line.bytes) {
-        None => Ok(None),
-        Some(header) => {
-            let header = header.map_err(|error| error.with("path", path.display()))?;
-            Recording::new(path.to_owned(), name.into(), line.bytes, &header, config).map(Some)
-        }
-    }
+    let Some(header) = Header::read(line.bytes) else {
+        return Ok(None);
+    };
+    let header = header.map_err(|error| error.with("path", path.display()))?;
+    // Headers of different recordings may be equal; the first records, with their times, are not.
+    let mut beginning = vec![line.bytes.to_vec()];
+    beginning.extend(lines.next()?.map(|first| first.bytes.to_vec()));
+    let identity = identity("recording", beginning.iter().map(Vec::as_slice));
+    Recording::new(path.to_owned(), name.into(), identity, &header, config).map(Some)
 }
 
 /// Whether the first line looks like an event, however damaged.

@@ -11,7 +11,7 @@ use super::lines::Lines;
 use super::outlet::{Outlet, Stop};
 use super::reconnect::{self, Reconnects};
 use super::record::{self, Entry, Header, Kind};
-use super::{damaged, identity, size};
+use super::{damaged, size};
 use crate::venue::{Venue, VenueContext};
 
 /// A recording whose header has been read.
@@ -56,14 +56,14 @@ impl Only {
 }
 
 impl Recording {
-    /// The recording that begins with `header`.
+    /// The recording of this header and identity.
     ///
     /// # Errors
     /// [`Config`](qicore_data::ErrorKind::Config) if its venue is not known or not compiled in.
     pub(super) fn new(
         path: PathBuf,
         name: Arc<str>,
-        line: &[u8],
+        identity: Arc<str>,
         header: &Header,
         config: &ReplayConfig,
     ) -> Result<Self> {
@@ -83,7 +83,7 @@ impl Recording {
             bytes: size(&path)?,
             path,
             name,
-            identity: identity("recording", [line]),
+            identity,
             longest: config.max_record_bytes,
             venue,
             context,

@@ -179,7 +179,7 @@ async fn a_checkpoint_of_another_recording_with_the_same_header_is_refused() {
     let batches = drain(&mut replay).await;
     let batch = batches
         .iter()
-        .find(|batch| batch.lane.as_str().ends_with(".ws.48"))
+        .find(|batch| batch.lane.as_str().ends_with(".ws.50"))
         .unwrap();
     let resume = Arc::new(Stored::at(&batch.lane, batch.position.clone()));
     let other = [&lines[..1], &lines[100..300]].concat();

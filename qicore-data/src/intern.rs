@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
+use rustc_hash::FxSeededState;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::stable_hash::StableHash;
@@ -14,7 +15,11 @@ const MOST_NAMES: usize = 1 << 20;
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 96;
 
-static NAMES: LazyLock<RwLock<HashSet<Key>>> = LazyLock::new(RwLock::default);
+/// The hash has a seed of its own in each process: names come from outside, and must not be made to collide.
+static NAMES: LazyLock<RwLock<HashSet<Key, FxSeededState>>> = LazyLock::new(|| {
+    let seed = RandomState::new().hash_one("names");
+    RwLock::new(HashSet::with_hasher(FxSeededState::with_seed(seed as usize)))
+});
 
 #[derive(Debug)]
 struct Name {
@@ -215,10 +220,24 @@ names! {
     Label |_| Ok(());
 }
 
+/// `base/quote`, where there is room for it. Not on the heap: lists of instruments are thousands of pairs.
+fn join<'a>(room: &'a mut [u8], base: &str, quote: &str) -> Option<&'a str> {
+    let text = room.get_mut(..base.len() + 1 + quote.len())?;
+    let (first, rest) = text.split_at_mut(base.len());
+    first.copy_from_slice(base.as_bytes());
+    rest[0] = b'/';
+    rest[1..].copy_from_slice(quote.as_bytes());
+    std::str::from_utf8(text).ok()
+}
+
 impl Symbol {
     /// The symbol of a base and a quote currency.
     pub fn pair(base: &str, quote: &str) -> Result<Self, NameError> {
-        Self::new(&format!("{base}/{quote}"))
+        let mut room = [0; LONGEST_NAME];
+        match join(&mut room, base, quote) {
+            Some(text) => Self::new(text),
+            None => Self::new(&format!("{base}/{quote}")),
+        }
     }
 
     /// What is priced.

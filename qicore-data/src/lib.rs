@@ -8,6 +8,7 @@ mod civil;
 pub mod columns;
 mod dead_letter;
 pub mod decimal;
+mod delivery;
 mod error;
 mod event;
 mod intern;
@@ -22,9 +23,10 @@ mod time;
 mod timeframe;
 mod traits;
 
-pub use batch::{Batch, BatchLimit, Content, Delivery, Frame, LaneEnd, Offsets, Receipt, RejectedRow};
+pub use batch::{Batch, BatchLimit, Content, Frame, LaneEnd, Offsets};
 pub use dead_letter::{DeadLetter, Payload};
 pub use decimal::Decimal;
+pub use delivery::{Delivery, Receipt, RejectedRow};
 pub use error::{Error, ErrorKind, Result, RetryAdvice};
 pub use event::{
     Alert, Book, BookKind, Candle, Checksum, Data, Event, EventType, Gap, GapReason, Instrument, InstrumentKind, Level,

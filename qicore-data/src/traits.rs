@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::batch::{Batch, BatchLimit, Delivery, Frame, Receipt};
+use crate::batch::{Batch, BatchLimit, Frame};
+use crate::delivery::{Delivery, Receipt};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::lane::{Checkpoint, Lane};

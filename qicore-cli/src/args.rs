@@ -120,7 +120,8 @@ pub(crate) struct Show {
 
 /// What a sink refused goes to that sink alone. Frames are decoded again, and what a transform refused passes the
 /// transforms again, but for candles, which need the whole stream. Letters that are refused again go to FILE.again, never
-/// to FILE, which stays as it is. An interrupted replay goes on when it is started again.
+/// to FILE, which stays as it is. An interrupted replay goes on when it is started again. A file that
+/// has grown is another file, of which all letters are sent: move a file away once its letters are through.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReplayLetters {
     /// The dead-letter file.

@@ -57,8 +57,8 @@ fn interrupt(handle: &Handle, again: bool) {
     if again {
         handle.abort();
     } else {
-        report::line("stopping: writing and committing what has been read (Ctrl-C again aborts)");
         handle.stop();
+        report::line("stopping: writing and committing what has been read (Ctrl-C again aborts)");
     }
 }
 
@@ -251,6 +251,10 @@ async fn replay(args: &ReplayLetters) -> Result<ExitCode> {
     let stage = match (&args.stage, stages.len()) {
         (Some(stage), _) => stage.clone(),
         (None, 1) => stages.into_iter().next().unwrap_or_default(),
+        (None, 0) => {
+            let message = "the file holds no dead letters";
+            return Err(Error::config("dead-letter", message).with("path", args.file.display()));
+        }
         (None, _) => {
             let stages: Vec<_> = stages.into_iter().collect();
             let message =

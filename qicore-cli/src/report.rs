@@ -1,6 +1,4 @@
 //! What the program shows: tables on standard output, everything else on standard error.
-#![allow(clippy::print_stderr, reason = "the one place that does")]
-
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,19 +8,20 @@ use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 use qicore::{Error, Mistakes, Result, Stats};
 
+/// A line on standard error. That nobody reads it changes nothing of what is done.
 pub(crate) fn line(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 pub(crate) fn error(error: &Error) {
     let mut said = error.to_string();
-    eprintln!("error: {said}");
+    line(&format!("error: {said}"));
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         // Many messages quote their cause.
         if !said.contains(&error.to_string()) {
             said = error.to_string();
-            eprintln!("  caused by: {said}");
+            line(&format!("  caused by: {said}"));
         }
         cause = error.source();
     }
@@ -35,7 +34,7 @@ pub(crate) fn is_closed_pipe(error: &Error) -> bool {
 
 pub(crate) fn mistakes(path: &Path, mistakes: &Mistakes) -> ExitCode {
     for mistake in &mistakes.0 {
-        eprintln!("{}:{}: {}", path.display(), mistake.line, mistake.message);
+        line(&format!("{}:{}: {}", path.display(), mistake.line, mistake.message));
     }
     ExitCode::FAILURE
 }
@@ -106,7 +105,7 @@ impl Progress {
 pub(crate) fn summary(stats: &Stats) {
     let total = stats.total();
     let seconds = stats.elapsed.as_secs_f64().max(0.001);
-    eprintln!(
+    line(&format!(
         "{} messages ({} control) in {seconds:.2} s: {} events, {} rejected, {} lanes, {} commits",
         total.messages,
         total.control,
@@ -114,28 +113,28 @@ pub(crate) fn summary(stats: &Stats) {
         total.rejected,
         stats.lanes.len(),
         stats.commits,
-    );
+    ));
     if total.checksums_ok + total.checksums_failed > 0 {
-        eprintln!(
+        line(&format!(
             "book checksums: {} ok, {} failed",
             total.checksums_ok, total.checksums_failed
-        );
+        ));
     }
     for (kind, count) in &total.written {
-        eprintln!("  {kind}: {count}");
+        line(&format!("  {kind}: {count}"));
     }
     for stage in &stats.stages {
-        eprintln!(
+        line(&format!(
             "transform {}: {} in, {} out, {} rejected",
             stage.name, stage.taken, stage.given, stage.rejected
-        );
+        ));
     }
     if stats.finished_before > 0 {
-        eprintln!(
+        line(&format!(
             "{} lanes were finished by an earlier run, and are not read again; for a new run from the start, give the \
              sinks another place",
             stats.finished_before
-        );
+        ));
     }
     for sink in &stats.sinks {
         let extra = match (sink.rejected, sink.skipped, sink.failures) {
@@ -144,9 +143,9 @@ pub(crate) fn summary(stats: &Stats) {
                 format!(" ({rejected} refused, {skipped} already there, {failures} failed tries)")
             }
         };
-        eprintln!(
+        line(&format!(
             "sink {}: {} rows in {} deliveries{extra}",
             sink.name, sink.rows, sink.deliveries
-        );
+        ));
     }
 }

@@ -260,6 +260,75 @@ fn letters_are_shown_from_compressed_and_damaged_files() {
 
 #[test]
 #[cfg(unix)]
+fn a_pipe_as_input_is_refused_and_does_not_hang() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("mkfifo")
+        .arg(folder.path().join("f.jsonl"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let pipeline = "name = \"x\"\n[source]\ntype = \"replay\"\npaths = [\"f.jsonl\"]\n[[sink]]\ntype = \"discard\"\n";
+    fs::write(folder.path().join("p.toml"), pipeline).unwrap();
+    for arguments in [
+        &["run", "p.toml"][..],
+        &["decode", "f.jsonl"],
+        &["dead-letter", "show", "f.jsonl"],
+    ] {
+        let refused = qicore(folder.path(), arguments);
+        assert!(!refused.status.success(), "{arguments:?}");
+        assert!(
+            text(&refused.stderr).contains("no regular file"),
+            "{}",
+            text(&refused.stderr)
+        );
+    }
+}
+
+/// `qicore run … 2>&1 | tee log`, and Ctrl-C ends tee too.
+#[test]
+#[cfg(unix)]
+fn nobody_listening_on_standard_error_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline =
+        "name = \"x\"\n[source]\ntype = \"generator\"\nevents = 3000\n[[sink]]\ntype = \"jsonl\"\npath = \"out\"\n";
+    fs::write(folder.path().join("p.toml"), pipeline).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(env!("CARGO_BIN_EXE_qicore"))
+        .args(["run", "p.toml"])
+        .current_dir(folder.path())
+        .stderr(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0), "the summary that nobody reads is no failure");
+    let rest = qicore(folder.path(), &["run", "p.toml"]);
+    assert!(
+        text(&rest.stderr).contains("1 lanes were finished"),
+        "{}",
+        text(&rest.stderr)
+    );
+}
+
+#[test]
+fn a_file_without_letters_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("l.jsonl"), "").unwrap();
+    let pipeline = "name = \"x\"\n[source]\ntype = \"generator\"\n[[sink]]\ntype = \"discard\"\n";
+    fs::write(folder.path().join("p.toml"), pipeline).unwrap();
+    let replay = qicore(
+        folder.path(),
+        &["dead-letter", "replay", "l.jsonl", "--pipeline", "p.toml"],
+    );
+    assert!(!replay.status.success());
+    assert!(
+        text(&replay.stderr).contains("holds no dead letters"),
+        "{}",
+        text(&replay.stderr)
+    );
+}
+
+#[test]
+#[cfg(unix)]
 fn an_interrupted_run_commits_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let pipeline = "name = \"endless\"\n[source]\ntype = \"generator\"\nevents = 40000\nrate = 20000\n[[sink]]\ntype = \"jsonl\"\npath = \"out\"\n";

@@ -10,7 +10,7 @@ use qicore_data::{
     BatchLimit, Content, Decoded, Decoder, Error, Event, Frame, FromStart, Lane, Result, Source, Timestamp,
 };
 
-use crate::replay::lines::Lines;
+use crate::replay::lines::{Lines, check_regular};
 use crate::replay::{self, Replay, ReplayConfig};
 use crate::{Venue, VenueContext};
 
@@ -61,12 +61,8 @@ impl<'a> FileDecoder<'a> {
 
     /// Decodes one file. A payload that cannot be decoded is told to the output and does not end it.
     pub async fn file(&mut self, path: &Path) -> Result<()> {
-        let about = std::fs::metadata(path).map_err(|error| Error::io("decode", path, error))?;
-        if !about.is_file() {
-            // The first line is read twice, to tell a recording; of a pipe it would be gone.
-            let message = "no regular file: write a pipe's content to a file first";
-            return Err(Error::config("decode", message).with("path", path.display()));
-        }
+        // The first line is read twice, to tell a recording; of a pipe it would be gone.
+        check_regular(path)?;
         if replay::is_recording(path)? {
             return self.recording(path).await;
         }

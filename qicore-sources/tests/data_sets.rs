@@ -395,6 +395,29 @@ async fn a_file_that_cannot_be_opened_is_an_error() {
     }
 }
 
+/// No sink publishes a file without rows: they have been lost.
+#[tokio::test]
+async fn a_stored_file_that_is_empty_is_told() {
+    for (extension, write) in formats() {
+        let folder = tempfile::tempdir().unwrap();
+        let partition = folder.path().join("s/type=trade/exchange=x/date=2026-08-09");
+        fs::create_dir_all(&partition).unwrap();
+        fs::write(
+            partition.join(format!("a-1.{extension}")),
+            write(&[trade("x", START, 1)]),
+        )
+        .unwrap();
+        fs::write(partition.join(format!("b-1.{extension}")), b"").unwrap();
+        let batches = drain(&mut Replay::new([folder.path().join("s")])).await;
+        assert_eq!(events(&batches)[&Lane::new("s/x")].len(), 1, "{extension}");
+        assert_eq!(
+            frames(&batches)[&Lane::new("s/x/damaged records")].len(),
+            1,
+            "{extension}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn an_exchange_may_be_named_damaged() {
     let folder = tempfile::tempdir().unwrap();

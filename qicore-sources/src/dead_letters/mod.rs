@@ -29,7 +29,7 @@ use qicore_data::{
 };
 use serde::Deserialize;
 
-use crate::replay::lines::Lines;
+use crate::replay::lines::{Lines, check_regular};
 use crate::replay::player::{Player, Start};
 use crate::replay::stream::Stream;
 use crate::replay::{Pace, damaged, outlet};
@@ -208,6 +208,7 @@ fn files(path: &Path) -> Result<Vec<(PathBuf, u64)>> {
     let told = |error| Error::io("dead_letters.open", path, error);
     let about = fs::metadata(path).map_err(told)?;
     if !about.is_dir() {
+        check_regular(path)?;
         return Ok(vec![(path.to_owned(), about.len())]);
     }
     let mut files = Vec::new();

@@ -9,7 +9,7 @@ use qicore_data::{Error, Result};
 use super::config::ReplayConfig;
 use super::dataset::{DataSet, Format, Stored};
 use super::identity;
-use super::lines::{Line, Lines};
+use super::lines::{Line, Lines, check_regular};
 use super::record::Header;
 use super::recording::Recording;
 
@@ -35,6 +35,7 @@ impl Found {
             if about.is_dir() {
                 found.folder(path, config)?;
             } else {
+                check_regular(path)?;
                 found.file(path, config)?;
             }
         }
@@ -166,11 +167,14 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<(PathBuf, Format)>) -> Resu
         if name == "_qicore" || name.starts_with('.') {
             continue;
         }
-        if fs::metadata(&path).map_err(told)?.is_dir() {
+        let about = fs::metadata(&path).map_err(told)?;
+        if about.is_dir() {
             if depth > 0 {
                 walk(&path, depth - 1, files)?;
             }
-        } else if let Some(format) = Format::of(&path) {
+        } else if about.is_file()
+            && let Some(format) = Format::of(&path)
+        {
             files.push((path, format));
         }
     }

@@ -109,8 +109,19 @@ impl Lines {
     }
 }
 
+/// Whether a file can be read from its start whenever that is wanted. A pipe cannot, and to open one waits for a writer.
+pub(crate) fn check_regular(path: &Path) -> Result<()> {
+    let about = std::fs::metadata(path).map_err(|error| Error::io("replay.open", path, error))?;
+    if about.is_file() {
+        return Ok(());
+    }
+    let message = "no regular file: write a pipe's content to a file first";
+    Err(Error::config("replay.open", message).with("path", path.display()))
+}
+
 /// Opens a file and sees by its first bytes whether it is compressed.
 pub(crate) fn open(path: &Path, length: u64, read: Arc<AtomicU64>) -> Result<Box<dyn BufRead + Send>> {
+    check_regular(path)?;
     let told = |error| Error::io("replay.open", path, error);
     let file = File::open(path).map_err(told)?;
     let mut plain = BufReader::with_capacity(

@@ -52,12 +52,16 @@ pub(super) trait Rows {
 struct JsonRows {
     file: Arc<Path>,
     lines: Lines,
+    /// Nothing has been read yet.
+    fresh: bool,
 }
 
 impl Rows for JsonRows {
     fn next(&mut self) -> Result<Option<Row>> {
+        let fresh = std::mem::replace(&mut self.fresh, false);
         let Some(line) = self.lines.next()? else {
-            return Ok(None);
+            // The sinks publish no file without rows.
+            return Ok(fresh.then(|| Row::damaged(&self.file, b"", "the file is empty")));
         };
         let why = match line.fault {
             Some(fault) => fault,
@@ -75,7 +79,11 @@ fn open(stored: &Stored, longest: usize, read: Arc<AtomicU64>) -> Result<Box<dyn
     Ok(match stored.format {
         Format::Jsonl => {
             let lines = Lines::open(&file, longest, read)?;
-            Box::new(JsonRows { file, lines })
+            Box::new(JsonRows {
+                file,
+                lines,
+                fresh: true,
+            })
         }
         Format::Csv => Box::new(CsvRows::open(file, stored.event_type, read)?),
         #[cfg(feature = "parquet")]

@@ -129,9 +129,12 @@ impl Error {
     pub fn io(operation: &'static str, path: impl AsRef<std::path::Path>, source: std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
         let retry = match source.kind() {
-            Io::PermissionDenied | Io::NotFound | Io::ReadOnlyFilesystem | Io::InvalidInput | Io::NotADirectory => {
-                RetryAdvice::Never
-            }
+            Io::PermissionDenied
+            | Io::NotFound
+            | Io::ReadOnlyFilesystem
+            | Io::InvalidInput
+            | Io::NotADirectory
+            | Io::IsADirectory => RetryAdvice::Never,
             _ => RetryAdvice::Backoff,
         };
         Self::new(ErrorKind::Io, operation, source.to_string())

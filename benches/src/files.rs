@@ -13,7 +13,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use qicore::sinks::{Jsonl, Parquet};
-use qicore::{Checkpoint, Delivery, Event, Lane, Position, Sink};
+use qicore::{Checkpoint, Delivery, Event, Lane, Position, Sink, WriterId};
 use tokio::runtime::Runtime;
 
 use crate::Result;
@@ -44,7 +44,7 @@ pub fn sink(runtime: &Runtime, sink: &dyn Sink, deliveries: &[Delivery]) -> Resu
     let lane = &deliveries.first().ok_or("no deliveries")?.lane;
     let start = Instant::now();
     runtime.block_on(async {
-        sink.open().await?;
+        sink.open(&WriterId::new("test", "files")).await?;
         sink.checkpoint(lane).await?;
         for delivery in deliveries {
             if let Some(row) = sink.write(delivery).await?.rejected.into_iter().next() {

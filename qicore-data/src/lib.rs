@@ -44,5 +44,5 @@ pub use time::{Timestamp, TimestampError, TimestampText};
 pub use timeframe::{Timeframe, UnknownTimeframe};
 pub use traits::{
     BatchPolicy, Decoded, Decoder, FromStart, Output, Progress, RejectedEvent, Resume, Sink, SinkCapabilities, Source,
-    SourceCapabilities, Transform,
+    SourceCapabilities, Transform, WriterId,
 };

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::settings::duration;
 
 /// Exponential backoff with jitter. The layer that gives up marks its error [exhausted](crate::Error::exhausted).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RetryPolicy {

@@ -10,6 +10,7 @@ use crate::delivery::{Delivery, Receipt};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::lane::{Checkpoint, Lane};
+use crate::retry::RetryPolicy;
 use crate::time::Timestamp;
 
 /// Where lanes go on after a restart. A source asks for each lane that it takes up, at the start or later.
@@ -253,6 +254,27 @@ impl BatchPolicy {
     }
 }
 
+/// Who writes: a pipeline, and one of its sinks, by the names that they have in every run. A store that several
+/// pipelines share keeps their checkpoints apart by it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct WriterId {
+    /// The pipeline.
+    pub pipeline: Arc<str>,
+    /// The sink.
+    pub sink: Arc<str>,
+}
+
+impl WriterId {
+    /// A pipeline's sink.
+    pub fn new(pipeline: impl Into<Arc<str>>, sink: impl Into<Arc<str>>) -> Self {
+        Self {
+            pipeline: pipeline.into(),
+            sink: sink.into(),
+        }
+    }
+}
+
 /// What a sink can do, and how it likes to be fed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -261,21 +283,28 @@ pub struct SinkCapabilities {
     /// only together with a checkpoint that covers them: a delivery without one is staged, or a kill behind it would
     /// leave rows that come again.
     pub stores_checkpoints: bool,
+    /// It writes each delivery as one transaction with its checkpoint: every delivery is to end with one. Then lanes
+    /// take a checkpoint whenever `batch` is reached, and the linger is the longest that a row waits.
+    pub checkpoint_each: bool,
     /// How many lanes it takes deliveries of at the same time.
     pub concurrency: usize,
     /// The deliveries that suit it, unless the pipeline is told otherwise.
     pub batch: BatchPolicy,
     /// A sink that stages rows is flushed this long after it staged the first.
     pub flush_after: Duration,
+    /// How failed calls are tried again, unless the pipeline is told otherwise.
+    pub retry: RetryPolicy,
 }
 
 impl Default for SinkCapabilities {
     fn default() -> Self {
         Self {
             stores_checkpoints: false,
+            checkpoint_each: false,
             concurrency: 16,
             batch: BatchPolicy::default(),
             flush_after: Duration::from_secs(60),
+            retry: RetryPolicy::default(),
         }
     }
 }
@@ -285,6 +314,13 @@ impl SinkCapabilities {
     #[must_use]
     pub fn stores_checkpoints(mut self) -> Self {
         self.stores_checkpoints = true;
+        self
+    }
+
+    /// Each delivery is a transaction with the checkpoint that ends it.
+    #[must_use]
+    pub fn checkpoint_each(mut self) -> Self {
+        (self.stores_checkpoints, self.checkpoint_each) = (true, true);
         self
     }
 
@@ -308,6 +344,13 @@ impl SinkCapabilities {
         self.flush_after = after;
         self
     }
+
+    /// Sets how failed calls are tried again.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
 }
 
 /// Writes events to a store.
@@ -322,8 +365,8 @@ pub trait Sink: Send + Sync {
     /// What it can do.
     fn capabilities(&self) -> SinkCapabilities;
 
-    /// Connects and prepares the store.
-    async fn open(&self) -> Result<()>;
+    /// Connects and prepares the store. A store that several pipelines may share keeps checkpoints under `writer`.
+    async fn open(&self, writer: &WriterId) -> Result<()>;
 
     /// The checkpoint that the store holds for a lane, if it [stores
     /// them](SinkCapabilities::stores_checkpoints). What an interrupted run left behind for the lane is cleared up

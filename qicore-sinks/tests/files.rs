@@ -12,7 +12,7 @@ use std::time::Duration;
 use one_of_each::one_of_each;
 use qicore_data::{
     Book, BookKind, Checkpoint, Data, Decimal, Delivery, ErrorKind, Event, EventType, Lane, Level, Levels, Position,
-    RetryAdvice, Sink, Timestamp, TradeId, decimal,
+    RetryAdvice, Sink, Timestamp, TradeId, WriterId, decimal,
 };
 use qicore_sinks::{Compression, Csv, Jsonl, Parquet};
 use tempfile::TempDir;
@@ -77,7 +77,7 @@ async fn every_type_comes_back_from_every_format() {
         let root = TempDir::new().unwrap();
         let sink = sink(format, root.path());
         let lane = Lane::new("l");
-        sink.open().await.unwrap();
+        sink.open(&WriterId::new("test", "files")).await.unwrap();
         assert_eq!(sink.checkpoint(&lane).await.unwrap(), None);
         let receipt = sink.write(&delivery(&lane, 0, one_of_each())).await.unwrap();
         assert!(!receipt.staged && receipt.rejected.is_empty(), "{format} {receipt:?}");
@@ -358,7 +358,7 @@ async fn a_folder_that_cannot_be_written() {
     let file = root.path().join("file");
     std::fs::write(&file, "").unwrap();
     for format in FORMATS {
-        let error = sink(format, &file.join("out")).open().await.unwrap_err();
+        let error = sink(format, &file.join("out")).open(&WriterId::new("test", "files")).await.unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Io, RetryAdvice::Never));
         let told = error.to_string();
         assert!(
@@ -366,7 +366,7 @@ async fn a_folder_that_cannot_be_written() {
             "{told}"
         );
     }
-    assert_eq!(Jsonl::new("").open().await.unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(Jsonl::new("").open(&WriterId::new("test", "files")).await.unwrap_err().kind(), ErrorKind::Config);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use qicore_data::{Delivery, Mistakes, Receipt, Result, Settings, Sink, SinkCapabilities};
+use qicore_data::{Delivery, Mistakes, Receipt, Result, Settings, Sink, SinkCapabilities, WriterId};
 use serde::Deserialize;
 
 /// Counts events and forgets them: for dry runs, and to measure what comes before a sink.
@@ -48,7 +48,7 @@ impl Sink for Discard {
         SinkCapabilities::default()
     }
 
-    async fn open(&self) -> Result<()> {
+    async fn open(&self, _writer: &WriterId) -> Result<()> {
         Ok(())
     }
 

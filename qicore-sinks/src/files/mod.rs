@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qicore_data::{
-    BatchPolicy, Checkpoint, Delivery, Error, ErrorKind, EventType, Lane, Receipt, Result, Sink, SinkCapabilities,
+    BatchPolicy, Checkpoint, Delivery, Error, ErrorKind, EventType, Lane, Receipt, Result, Sink, SinkCapabilities, WriterId,
 };
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::{JoinError, spawn_blocking};
@@ -219,7 +219,7 @@ impl<F: Format> Sink for FileSink<F> {
             .flush_after(self.shared.config.rotate_after)
     }
 
-    async fn open(&self) -> Result<()> {
+    async fn open(&self, _writer: &WriterId) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let config = &shared.config;
         config.check().map_err(|message| Error::config("files.open", message))?;

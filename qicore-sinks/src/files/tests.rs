@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qicore_data::{
-    Checkpoint, Data, Delivery, Error, ErrorKind, Event, Lane, Position, Receipt, RetryAdvice, Sink, TradeId,
+    Checkpoint, Data, Delivery, Error, ErrorKind, Event, Lane, Position, Receipt, RetryAdvice, Sink, TradeId, WriterId,
 };
 use tempfile::TempDir;
 
@@ -57,9 +57,9 @@ fn config(root: &TempDir) -> FilesConfig {
 /// Runs from the stored checkpoint to the end; `again` says which errors to try again after.
 async fn run<F: Format>(sink: &FileSink<F>, again: fn(&Error) -> bool) -> Result<(), Error> {
     let lane = lane("ws:kraken/0");
-    let mut stored = sink.open().await;
+    let mut stored = sink.open(&WriterId::new("test", "files")).await;
     while stored.as_ref().is_err_and(again) {
-        stored = sink.open().await;
+        stored = sink.open(&WriterId::new("test", "files")).await;
     }
     stored?;
     let resumed = loop {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use qicore_data::{Checkpoint, Delivery, Event, Lane, Receipt, Result, Sink, SinkCapabilities};
+use qicore_data::{Checkpoint, Delivery, Event, Lane, Receipt, Result, Sink, SinkCapabilities, WriterId};
 
 /// Keeps all events in memory. Clones share what is kept, so that a second pipeline run finds what the first has left.
 ///
@@ -93,7 +93,7 @@ impl Sink for Memory {
         }
     }
 
-    async fn open(&self) -> Result<()> {
+    async fn open(&self, _writer: &WriterId) -> Result<()> {
         Ok(())
     }
 

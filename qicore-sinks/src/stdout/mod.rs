@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use qicore_data::{
-    Delivery, Error, ErrorKind, Mistakes, Receipt, Result, RetryAdvice, Settings, Sink, SinkCapabilities,
+    Delivery, Error, ErrorKind, Mistakes, Receipt, Result, RetryAdvice, Settings, Sink, SinkCapabilities, WriterId,
 };
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
@@ -44,7 +44,7 @@ impl Sink for Stdout {
         SinkCapabilities::default()
     }
 
-    async fn open(&self) -> Result<()> {
+    async fn open(&self, _writer: &WriterId) -> Result<()> {
         Ok(())
     }
 

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{BatchPolicy, Error, NewTransform, Result, RetryPolicy, Sink, Source, Transform};
+use qicore_data::{BatchPolicy, Error, NewTransform, Result, RetryPolicy, Sink, Source, Transform, WriterId};
 use tokio::sync::Semaphore;
 
 use super::{Options, Pipeline};
@@ -33,8 +33,8 @@ pub struct SinkOptions {
     pub batch: Option<BatchPolicy>,
     /// When staged rows are flushed.
     pub flush_after: Option<Duration>,
-    /// How failed writes are tried again.
-    pub retry: RetryPolicy,
+    /// How failed calls are tried again.
+    pub retry: Option<RetryPolicy>,
     /// When the sink is left alone for a while.
     pub breaker: BreakerPolicy,
 }
@@ -61,10 +61,10 @@ impl SinkOptions {
         self
     }
 
-    /// Sets how failed writes are tried again.
+    /// Sets how failed calls are tried again.
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.retry = retry;
+        self.retry = Some(retry);
         self
     }
 
@@ -169,7 +169,7 @@ impl PipelineBuilder {
         }
         let mut stages: Vec<Arc<SinkStage>> = Vec::with_capacity(self.sinks.len());
         for (sink, options) in self.sinks {
-            let stage = stage(sink, options, &stages);
+            let stage = stage(&self.name, sink, options, &stages);
             if stage.batch.events == 0 || stage.batch.bytes == 0 || stage.permits.available_permits() == 0 {
                 let message = "a sink's batch and concurrency must be greater than 0";
                 return Err(Error::config("pipeline.build", message).with("sink", &stage.name));
@@ -193,7 +193,7 @@ impl PipelineBuilder {
     }
 }
 
-fn stage(sink: Arc<dyn Sink>, options: SinkOptions, before: &[Arc<SinkStage>]) -> SinkStage {
+fn stage(pipeline: &str, sink: Arc<dyn Sink>, options: SinkOptions, before: &[Arc<SinkStage>]) -> SinkStage {
     let capabilities = sink.capabilities();
     let wanted = options.name.unwrap_or_else(|| sink.name().to_owned());
     let taken = |name: &str| before.iter().any(|stage| stage.name == name);
@@ -202,12 +202,14 @@ fn stage(sink: Arc<dyn Sink>, options: SinkOptions, before: &[Arc<SinkStage>]) -
         .find(|name| !taken(name))
         .unwrap_or(wanted);
     SinkStage {
+        writer: WriterId::new(pipeline, name.as_str()),
         name,
         sink,
         stores_checkpoints: capabilities.stores_checkpoints,
+        checkpoint_each: capabilities.checkpoint_each,
         batch: options.batch.unwrap_or(capabilities.batch),
         flush_after: options.flush_after.unwrap_or(capabilities.flush_after),
-        retry: options.retry,
+        retry: options.retry.unwrap_or(capabilities.retry),
         breaker: Breaker::new(options.breaker),
         permits: Semaphore::new(capabilities.concurrency),
     }

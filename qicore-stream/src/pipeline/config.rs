@@ -114,7 +114,7 @@ fn sink_options(section: &mut Settings, mistakes: &mut Gather) -> SinkOptions {
         ..SinkOptions::default()
     };
     options.batch = mistakes.part::<BatchPolicy>(section, "batch");
-    options.retry = mistakes.part::<RetryPolicy>(section, "retry").unwrap_or_default();
+    options.retry = mistakes.part::<RetryPolicy>(section, "retry");
     options.breaker = mistakes.part::<BreakerPolicy>(section, "breaker").unwrap_or_default();
     options
 }

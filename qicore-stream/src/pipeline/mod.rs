@@ -136,7 +136,7 @@ impl Pipeline {
     pub async fn connect(mut self) -> Result<()> {
         for stage in self.parts.sinks.iter() {
             let name = |error: Error| error.with("sink", &stage.name);
-            in_time(&stage.retry, "sink.open", stage.sink.open())
+            in_time(&stage.retry, "sink.open", stage.sink.open(&stage.writer))
                 .await
                 .map_err(name)?;
             in_time(&stage.retry, "sink.close", stage.sink.close())

@@ -43,7 +43,17 @@ pub(super) struct LaneTask {
     tally: Tally,
     /// Batches have gone out since the last checkpoint.
     dirty: bool,
+    /// What has gone out since then.
+    uncovered: Cost,
     checkpoint_at: Instant,
+}
+
+/// Events on their way to the sinks.
+struct Given {
+    events: Vec<Event>,
+    /// The number of the first, of all that the lane has given.
+    first: u64,
+    cost: Cost,
 }
 
 const DECODER: &str = "decode";
@@ -68,7 +78,7 @@ impl LaneTask {
         Ok(Self {
             acks: LaneAcks::new(lane.clone(), Arc::clone(&shared.commits)),
             counts: shared.counts.lane(&lane),
-            checkpoint_at: Instant::now() + shared.options.checkpoint_every,
+            checkpoint_at: Instant::now() + shared.checkpoints.every,
             lane,
             shared,
             intake,
@@ -80,6 +90,7 @@ impl LaneTask {
             position,
             start,
             dirty: false,
+            uncovered: Cost::default(),
         })
     }
 
@@ -162,17 +173,26 @@ impl LaneTask {
         let events = self.transform(events, position.offset).await?;
         self.position = position;
         self.counts.offset.store(self.position.offset, Relaxed);
-        let first = self.given(events.len());
-        let due = boundary && Instant::now() >= self.checkpoint_at;
-        let checkpoint = if due { Some(self.checkpoint(false)?) } else { None };
-        self.hand_out((events, first), after, checkpoint, false).await
+        let given = self.given(events);
+        let due = self.shared.checkpoints.due(self.uncovered) || Instant::now() >= self.checkpoint_at;
+        let checkpoint = match boundary && due {
+            true => Some(self.checkpoint(false)?),
+            false => None,
+        };
+        self.hand_out(given, after, checkpoint, false).await
     }
 
-    /// Counts events that are about to be handed out. Gives the number of the first.
-    fn given(&mut self, events: usize) -> u64 {
+    /// Counts and numbers events that are about to be handed out.
+    fn given(&mut self, events: Vec<Event>) -> Given {
         let first = self.tally.given;
-        self.tally.given += events as u64;
-        first
+        self.tally.given += events.len() as u64;
+        let cost = Cost {
+            items: events.len(),
+            bytes: events.iter().map(Event::weight).sum(),
+        };
+        self.uncovered.items += cost.items;
+        self.uncovered.bytes += cost.bytes;
+        Given { events, first, cost }
     }
 
     async fn decode(&mut self, content: Content) -> Result<Vec<Event>> {
@@ -265,6 +285,7 @@ impl LaneTask {
 
     /// The lane's position with the state of all its stages.
     fn checkpoint(&mut self, finished: bool) -> Result<Arc<Checkpoint>> {
+        let began = Instant::now();
         let mut checkpoint = Checkpoint::new(self.lane.clone(), self.position.clone());
         checkpoint.finished = finished;
         checkpoint.state.push(self.tally.snapshot()?);
@@ -283,14 +304,17 @@ impl LaneTask {
                 state,
             }));
         }
-        self.checkpoint_at = Instant::now() + self.shared.options.checkpoint_every;
+        let now = Instant::now();
+        // A large state takes long to write down: a twentieth of the lane's time at the most.
+        self.checkpoint_at = now + self.shared.checkpoints.every.max(20 * (now - began));
+        self.uncovered = Cost::default();
         Ok(Arc::new(checkpoint))
     }
 
     /// Hands out a checkpoint with nothing else.
     async fn mark(&mut self) -> Result<()> {
         let checkpoint = self.checkpoint(false)?;
-        let nothing = (Vec::new(), self.tally.given);
+        let nothing = self.given(Vec::new());
         self.hand_out(nothing, self.position.offset, Some(checkpoint), false)
             .await
     }
@@ -306,14 +330,14 @@ impl LaneTask {
             // What a stage held passes through the stages behind it before those are flushed themselves.
             rest.extend(self.through(at + 1, flushed, offset).await?);
         }
-        let first = self.given(rest.len());
+        let rest = self.given(rest);
         let checkpoint = self.checkpoint(true)?;
-        self.hand_out((rest, first), offset, Some(checkpoint), true).await
+        self.hand_out(rest, offset, Some(checkpoint), true).await
     }
 
     async fn hand_out(
         &mut self,
-        (events, first): (Vec<Event>, u64),
+        Given { events, first, cost }: Given,
         after: u64,
         checkpoint: Option<Arc<Checkpoint>>,
         last: bool,
@@ -321,10 +345,6 @@ impl LaneTask {
         self.counts.written(&events);
         self.dirty = checkpoint.is_none();
         let offset = self.position.offset;
-        let cost = Cost {
-            items: events.len(),
-            bytes: events.iter().map(Event::weight).sum(),
-        };
         let lineage = self.acks.track(offset, checkpoint.clone());
         let events = Arc::new(events);
         for outlet in &self.outlets {

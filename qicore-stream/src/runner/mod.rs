@@ -74,7 +74,7 @@ impl Runner {
             Arc::clone(&shared.sinks),
             store.clone(),
             source.capabilities().replayable,
-            shared.options.retry.clone(),
+            shared.options.retry,
             Arc::clone(&shared.counts),
         ));
         Self {
@@ -133,7 +133,7 @@ impl Runner {
         for stage in self.shared.sinks.iter() {
             let failed = |error: &Error, pause| tracing::warn!(sink = stage.name, %error, ?pause, "opening again");
             retrying(&stage.retry, failed, || {
-                in_time(&stage.retry, "sink.open", stage.sink.open())
+                in_time(&stage.retry, "sink.open", stage.sink.open(&stage.writer))
             })
             .await
             .map_err(|error| error.with("sink", &stage.name))?;
@@ -346,7 +346,7 @@ impl Runner {
     }
 
     async fn close(&mut self) -> Result<()> {
-        let retry = self.shared.options.retry.clone();
+        let retry = self.shared.options.retry;
         let mut result = in_time(&retry, "source.close", self.source.close()).await;
         for stage in self.shared.sinks.iter() {
             let closed = in_time(&stage.retry, "sink.close", stage.sink.close()).await;

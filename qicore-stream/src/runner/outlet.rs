@@ -136,7 +136,10 @@ impl Outlet {
                 Err(_) => self.due().await?,
             }
         }
-        self.write().await?;
+        // Without the checkpoint that was to end it, after a failure elsewhere, it can only be read again.
+        if self.gathered.delivery.checkpoint.is_some() || !self.stage().checkpoint_each {
+            self.write().await?;
+        }
         self.flush().await
     }
 
@@ -178,9 +181,13 @@ impl Outlet {
         loop {
             if self.gathered.is_empty() {
                 self.gathered = Gathered::after(&self.lane, item.after, item.first + from as u64);
-                self.gathered.deadline = Some(Instant::now() + policy.linger);
+                self.gathered.deadline = (!self.stage().checkpoint_each).then(|| Instant::now() + policy.linger);
             }
-            let taken = self.gathered.room(&policy, &item.events, from, item.cost);
+            let taken = match self.stage().checkpoint_each {
+                // Such a delivery ends with a checkpoint and nowhere else; the lane sees to it that one comes in time.
+                true => item.events.len() - from,
+                false => self.gathered.room(&policy, &item.events, from, item.cost),
+            };
             self.gathered
                 .delivery
                 .push(Arc::clone(&item.events), from, from + taken);
@@ -204,7 +211,7 @@ impl Outlet {
         self.gathered.delivery.checkpoint = item.checkpoint;
         self.gathered.delivery.last = item.last;
         self.gathered.lineages.push(item.lineage);
-        if complete || self.gathered.is_full(&policy) {
+        if complete || self.gathered.is_full(&policy) && !self.stage().checkpoint_each {
             self.write().await?;
         }
         Ok(())

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{BatchPolicy, DeadLetter, Error, ErrorKind, NewTransform, Result, RetryPolicy, Sink};
+use qicore_data::{BatchPolicy, DeadLetter, Error, ErrorKind, NewTransform, Result, RetryPolicy, Sink, WriterId};
 use tokio::sync::Semaphore;
 
 use super::acks::Commits;
 use crate::breaker::Breaker;
 use crate::dead_letters::DeadLetters;
 use crate::pipeline::Options;
+use crate::queue::Cost;
 use crate::retry::{in_time, retrying};
 use crate::stats::Counts;
 
@@ -17,12 +18,49 @@ use crate::stats::Counts;
 pub(crate) struct SinkStage {
     pub(crate) name: String,
     pub(crate) sink: Arc<dyn Sink>,
+    /// What the sink keeps its checkpoints under.
+    pub(crate) writer: WriterId,
     pub(crate) stores_checkpoints: bool,
+    /// Each delivery is to end with a checkpoint.
+    pub(crate) checkpoint_each: bool,
     pub(crate) batch: BatchPolicy,
     pub(crate) flush_after: Duration,
     pub(crate) retry: RetryPolicy,
     pub(crate) breaker: Breaker,
     pub(crate) permits: Semaphore,
+}
+
+/// When a lane takes a checkpoint: whichever is reached first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CheckpointPolicy {
+    pub(super) every: Duration,
+    /// More than this is not to be without one.
+    most: Cost,
+}
+
+impl CheckpointPolicy {
+    /// What the options say, or less where a sink writes one transaction a checkpoint.
+    fn new(options: &Options, sinks: &[Arc<SinkStage>]) -> Self {
+        let each = sinks.iter().filter(|stage| stage.checkpoint_each).map(|stage| stage.batch);
+        let widest = Self {
+            every: options.checkpoint_every,
+            most: Cost {
+                items: usize::MAX,
+                bytes: usize::MAX,
+            },
+        };
+        each.fold(widest, |policy, batch| Self {
+            every: policy.every.min(batch.linger),
+            most: Cost {
+                items: policy.most.items.min(batch.events),
+                bytes: policy.most.bytes.min(batch.bytes),
+            },
+        })
+    }
+
+    pub(super) fn due(&self, uncovered: Cost) -> bool {
+        uncovered.items >= self.most.items || uncovered.bytes >= self.most.bytes
+    }
 }
 
 /// What all tasks of a run share.
@@ -33,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) transforms: Vec<NewTransform>,
     pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
     pub(crate) options: Options,
+    pub(super) checkpoints: CheckpointPolicy,
     pub(crate) counts: Arc<Counts>,
     pub(super) commits: Arc<Commits>,
 }
@@ -50,6 +89,7 @@ impl Shared {
         let counts = Counts::new(stages, sinks.iter().map(|stage| stage.name.clone()).collect());
         let (counts, commits) = (Arc::new(counts), Arc::default());
         Self {
+            checkpoints: CheckpointPolicy::new(&options, &sinks),
             name,
             source,
             sinks: sinks.into(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use qicore_data::{
     Batch, BatchLimit, Checkpoint, Decoder, Delivery, Error, ErrorKind, Lane, Progress, Receipt, Result, Resume,
-    RetryAdvice, Sink, SinkCapabilities, Source, SourceCapabilities,
+    RetryAdvice, Sink, SinkCapabilities, Source, SourceCapabilities, WriterId,
 };
 
 /// What goes wrong in one call.
@@ -158,8 +158,8 @@ impl Sink for FaultySink {
         self.inner.capabilities()
     }
 
-    async fn open(&self) -> Result<()> {
-        self.plans.around(Call::Open, self.inner.open()).await
+    async fn open(&self, writer: &WriterId) -> Result<()> {
+        self.plans.around(Call::Open, self.inner.open(writer)).await
     }
 
     async fn checkpoint(&self, lane: &Lane) -> Result<Option<Checkpoint>> {

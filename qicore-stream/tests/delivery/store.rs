@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qicore_data::{
-    BatchPolicy, Checkpoint, Data, Delivery, Event, Lane, Receipt, Result, Sink, SinkCapabilities, TradeId,
+    BatchPolicy, Checkpoint, Data, Delivery, Event, Lane, Receipt, Result, Sink, SinkCapabilities, TradeId, WriterId,
 };
 
 /// What outlives a process.
@@ -98,7 +98,7 @@ impl Sink for Store {
         }
     }
 
-    async fn open(&self) -> Result<()> {
+    async fn open(&self, _writer: &WriterId) -> Result<()> {
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use qicore_data::{Checkpoint, Delivery, Event, Lane, Position, Sink};
+use qicore_data::{Checkpoint, Delivery, Event, Lane, Position, Sink, WriterId};
 
 use crate::testkit::trades;
 
@@ -19,7 +19,7 @@ pub async fn sink(new: impl Fn() -> Arc<dyn Sink>, rows: impl AsyncFn() -> Vec<E
     let (first, second) = (trades(0..300), trades(1000..1200));
 
     let sink = new();
-    sink.open().await.expect("open");
+    sink.open(&writer()).await.expect("open");
     for lane in [&one, &two] {
         assert_eq!(
             sink.checkpoint(lane).await.expect("checkpoint"),
@@ -48,7 +48,7 @@ pub async fn sink(new: impl Fn() -> Arc<dyn Sink>, rows: impl AsyncFn() -> Vec<E
 
     if stores {
         let sink = new();
-        sink.open().await.expect("open again");
+        sink.open(&writer()).await.expect("open again");
         let _ = sink.checkpoint(&one).await.expect("checkpoint");
         let uncovered = Delivery::of(one.clone(), 300, 350, trades(300..350));
         let receipt = sink.write(&uncovered).await.expect("write");
@@ -63,7 +63,7 @@ pub async fn sink(new: impl Fn() -> Arc<dyn Sink>, rows: impl AsyncFn() -> Vec<E
 
     // A process that dies with rows in flight: they are durable together with their checkpoint, or not at all.
     let sink = new();
-    sink.open().await.expect("open again");
+    sink.open(&writer()).await.expect("open again");
     let held = sink.checkpoint(&one).await.expect("checkpoint");
     assert_eq!(
         held.is_some(),
@@ -74,7 +74,7 @@ pub async fn sink(new: impl Fn() -> Arc<dyn Sink>, rows: impl AsyncFn() -> Vec<E
     deliver(&*sink, &one, &third, 300).await;
     drop(sink);
     let sink = new();
-    sink.open().await.expect("open after a kill");
+    sink.open(&writer()).await.expect("open after a kill");
     let held = sink.checkpoint(&one).await.expect("checkpoint after a kill");
     if stores {
         let offset = held.map_or(0, |held| held.position.offset);
@@ -91,11 +91,15 @@ pub async fn sink(new: impl Fn() -> Arc<dyn Sink>, rows: impl AsyncFn() -> Vec<E
     if stores {
         assert_rows(&rows().await, &expected, "after a kill and a redelivery");
         let sink = new();
-        sink.open().await.expect("open after the end");
+        sink.open(&writer()).await.expect("open after the end");
         let held = sink.checkpoint(&one).await.expect("checkpoint after the end");
         let finished = held.is_some_and(|held| held.finished && held.position.offset == 400);
         assert!(finished, "that the lane is finished is forgotten");
     }
+}
+
+fn writer() -> WriterId {
+    WriterId::new("conformance", "sink")
 }
 
 /// Ends a lane as the pipeline does: a last delivery with the finished checkpoint, here without rows, then a flush.
@@ -123,7 +127,7 @@ pub async fn refusals(new: impl Fn() -> Arc<dyn Sink>, refused: Event, rows: imp
     let mut events = sound.clone();
     events.insert(at, refused);
     let sink = new();
-    sink.open().await.expect("open");
+    sink.open(&writer()).await.expect("open");
     sink.checkpoint(&lane).await.expect("checkpoint");
     let offset = events.len() as u64;
     let mut delivery = Delivery::of(lane.clone(), 0, offset, events);

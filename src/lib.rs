@@ -3,6 +3,8 @@
 pub use qicore_data::*;
 pub use qicore_sinks as sinks;
 pub use qicore_sources as sources;
+#[cfg(feature = "timescale")]
+pub use qicore_stores as stores;
 pub use qicore_stream::*;
 
 /// Every plugin of this build, and the names of those whose feature is off.

@@ -5,6 +5,7 @@
 //! | `Jsonl` | `jsonl` (default) | the normalised JSON, one event a line, in partitioned files |
 //! | `Csv` | `csv` (default) | flat columns with a header row, in partitioned files |
 //! | `Parquet` | `parquet` | typed columns, in partitioned files |
+//! | `Timescale` | `timescale` | TimescaleDB and PostgreSQL, each delivery with its checkpoint |
 //! | [`Stdout`] | | the normalised JSON to standard output |
 //! | [`Discard`] | | counts events and forgets them |
 //! | [`Memory`] | | keeps events, for tests |
@@ -28,6 +29,8 @@ mod parquet;
 mod stdout;
 #[cfg(all(test, any(feature = "jsonl", feature = "csv", feature = "parquet")))]
 mod testing;
+#[cfg(feature = "timescale")]
+mod timescale;
 
 use std::sync::Arc;
 
@@ -42,6 +45,8 @@ pub use crate::parquet::{Compression, Parquet, ParquetConfig, ParquetFormat};
 pub use discard::{Discard, DiscardConfig};
 pub use memory::Memory;
 pub use stdout::{Stdout, StdoutConfig};
+#[cfg(feature = "timescale")]
+pub use timescale::{Timescale, TimescaleConfig};
 
 /// All sinks that configuration files can name, also those whose feature is off.
 pub const SINKS: &[Plugin<Arc<dyn Sink>>] = &[
@@ -62,6 +67,12 @@ pub const SINKS: &[Plugin<Arc<dyn Sink>>] = &[
         "typed columns in partitioned Parquet files",
         "parquet",
         PARQUET,
+    ),
+    Plugin::behind(
+        "timescale",
+        "TimescaleDB, and PostgreSQL without it, each delivery with its checkpoint",
+        "timescale",
+        TIMESCALE,
     ),
     Plugin::new(
         "stdout",
@@ -85,4 +96,5 @@ if_on! {
     JSONL "jsonl" jsonl::build;
     CSV "csv" csv::build;
     PARQUET "parquet" parquet::build;
+    TIMESCALE "timescale" timescale::build;
 }

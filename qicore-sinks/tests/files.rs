@@ -358,7 +358,10 @@ async fn a_folder_that_cannot_be_written() {
     let file = root.path().join("file");
     std::fs::write(&file, "").unwrap();
     for format in FORMATS {
-        let error = sink(format, &file.join("out")).open(&WriterId::new("test", "files")).await.unwrap_err();
+        let error = sink(format, &file.join("out"))
+            .open(&WriterId::new("test", "files"))
+            .await
+            .unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Io, RetryAdvice::Never));
         let told = error.to_string();
         assert!(
@@ -366,7 +369,14 @@ async fn a_folder_that_cannot_be_written() {
             "{told}"
         );
     }
-    assert_eq!(Jsonl::new("").open(&WriterId::new("test", "files")).await.unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(
+        Jsonl::new("")
+            .open(&WriterId::new("test", "files"))
+            .await
+            .unwrap_err()
+            .kind(),
+        ErrorKind::Config
+    );
 }
 
 #[tokio::test]

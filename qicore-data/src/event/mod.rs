@@ -127,6 +127,13 @@ impl FromStr for EventType {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for EventType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A text that names no [`EventType`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownEventType(String);

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use qicore_data::{EventType, settings};
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
 /// What all file sinks have in common: the configuration of [`Jsonl`](crate::Jsonl) and [`Csv`](crate::Csv), and part
 /// of every other's.
@@ -13,7 +13,6 @@ pub struct FilesConfig {
     /// The root folder; made where it does not exist.
     pub path: PathBuf,
     /// The event types to write; empty for all. Events of other types are passed over: neither written nor rejected.
-    #[serde(deserialize_with = "event_types")]
     pub only: Vec<EventType>,
     /// Files are published once one of them has this size.
     pub rotate_bytes: u64,
@@ -53,12 +52,4 @@ impl FilesConfig {
             _ => Ok(()),
         }
     }
-}
-
-pub(crate) fn event_types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventType>, D::Error> {
-    let names = Vec::<String>::deserialize(deserializer)?;
-    names
-        .iter()
-        .map(|name| name.parse().map_err(de::Error::custom))
-        .collect()
 }

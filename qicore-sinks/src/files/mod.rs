@@ -41,14 +41,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qicore_data::{
-    BatchPolicy, Checkpoint, Delivery, Error, ErrorKind, EventType, Lane, Receipt, Result, Sink, SinkCapabilities, WriterId,
+    BatchPolicy, Checkpoint, Delivery, Error, ErrorKind, EventType, Lane, Receipt, Result, Sink, SinkCapabilities,
+    WriterId,
 };
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::{JoinError, spawn_blocking};
 
 pub use config::FilesConfig;
-#[cfg(feature = "parquet")]
-pub(crate) use config::event_types;
 pub(crate) use format::defect;
 pub use format::{Encoder, Format, Row};
 

@@ -5,7 +5,7 @@ use qicore_data::{EventType, settings};
 use serde::Deserialize;
 
 use super::Parquet;
-use crate::files::{FilesConfig, event_types};
+use crate::files::FilesConfig;
 
 /// How the pages of a file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -29,7 +29,6 @@ pub struct ParquetConfig {
     /// See [`FilesConfig::path`].
     pub path: PathBuf,
     /// See [`FilesConfig::only`].
-    #[serde(deserialize_with = "event_types")]
     pub only: Vec<EventType>,
     /// See [`FilesConfig::rotate_bytes`].
     pub rotate_bytes: u64,

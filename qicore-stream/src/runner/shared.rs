@@ -41,7 +41,10 @@ pub(crate) struct CheckpointPolicy {
 impl CheckpointPolicy {
     /// What the options say, or less where a sink writes one transaction a checkpoint.
     fn new(options: &Options, sinks: &[Arc<SinkStage>]) -> Self {
-        let each = sinks.iter().filter(|stage| stage.checkpoint_each).map(|stage| stage.batch);
+        let each = sinks
+            .iter()
+            .filter(|stage| stage.checkpoint_each)
+            .map(|stage| stage.batch);
         let widest = Self {
             every: options.checkpoint_every,
             most: Cost {

@@ -87,18 +87,11 @@ impl<'de> Deserialize<'de> for SymbolPattern {
 #[non_exhaustive]
 pub struct Selection {
     /// Kinds of events.
-    #[serde(deserialize_with = "event_types")]
     pub types: Vec<EventType>,
     /// Venues.
     pub exchanges: Vec<Exchange>,
     /// Symbols.
     pub symbols: Vec<SymbolPattern>,
-}
-
-fn event_types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventType>, D::Error> {
-    let names = Vec::<String>::deserialize(deserializer)?;
-    let parse = |name: &String| name.parse().map_err(de::Error::custom);
-    names.iter().map(parse).collect()
 }
 
 impl Selection {

@@ -1,0 +1,210 @@
+//! TimescaleDB, and PostgreSQL without it: each delivery one transaction with its checkpoint.
+//!
+//! # Effectively once
+//! A transaction moves the lane from the checkpoint that is stored to the delivery's, and writes the rows. It is done as
+//! a whole or not at all, whoever is killed when. Where the answer to a commit is lost, the next try finds the lane
+//! moved by this very delivery, and is done. Where another process has moved it, the run fails: a pipeline runs once.
+//!
+//! # New rows, known rows
+//! Rows go straight into their table by `COPY`, sorted by its key. Where one of them is there already the transaction
+//! begins anew by way of a staging table, from which only new rows, and corrections that are not older, are merged; and
+//! so do the next deliveries, before the direct way is tried again.
+//!
+//! # Refused rows
+//! A row that the database refuses is found by the place that the error names, or else by halves, and told with the
+//! database's own reason. The transaction is rolled back, and done again without it once the row is in the dead letters.
+
+mod attempt;
+mod config;
+mod habit;
+mod lane;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use qicore_data::{
+    Checkpoint, Delivery, Error, ErrorKind, EventType, Lane, Mistakes, Receipt, Result, RetryPolicy, Settings, Sink,
+    SinkCapabilities, WriterId,
+};
+use qicore_stores::timescale::{Connection, Store};
+use tokio::sync::Mutex as AsyncMutex;
+
+pub use config::TimescaleConfig;
+
+use habit::Habits;
+use lane::LaneWriter;
+
+/// Writes to TimescaleDB, or to PostgreSQL without the extension. See the module for its guarantees, and
+/// [`qicore_stores::timescale`] for the tables.
+///
+/// ```
+/// use qicore_sinks::Timescale;
+/// use qicore_data::Secret;
+/// use qicore_stores::timescale::{Connection, TlsMode};
+/// let connection = Connection::url("postgres://ingest@db.example.com/market")
+///     .password(Secret::new("from the environment or a file"))
+///     .tls(TlsMode::VerifyFull)
+///     .connections(4);
+/// let sink = Timescale::new(connection).schema("market");
+/// ```
+pub struct Timescale {
+    config: TimescaleConfig,
+    open: OnceLock<Arc<Shared>>,
+    lanes: Mutex<HashMap<Lane, Arc<AsyncMutex<LaneWriter>>>>,
+}
+
+/// What all lanes share while the sink is open.
+struct Shared {
+    store: Store,
+    writer: WriterId,
+    only: Vec<EventType>,
+    habits: Habits,
+    /// Tells this process's deliveries from those of another one.
+    process: String,
+}
+
+impl fmt::Debug for Timescale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timescale")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Timescale {
+    /// Writes to this database, with the default settings.
+    pub fn new(connection: Connection) -> Self {
+        Self::from_config(TimescaleConfig {
+            connection,
+            ..TimescaleConfig::default()
+        })
+    }
+
+    /// From its configuration.
+    pub fn from_config(config: TimescaleConfig) -> Self {
+        Self {
+            config,
+            open: OnceLock::new(),
+            lanes: Mutex::default(),
+        }
+    }
+
+    fn shared(&self) -> Result<&Arc<Shared>> {
+        let message = "the sink is not open";
+        self.open
+            .get()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "timescale.write", message))
+    }
+
+    fn lane(&self, lane: &Lane) -> Result<Arc<AsyncMutex<LaneWriter>>> {
+        let shared = self.shared()?;
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(AsyncMutex::new(LaneWriter::new(Arc::clone(shared), lane.clone())));
+        Ok(Arc::clone(lanes.entry(lane.clone()).or_insert_with(new)))
+    }
+
+    /// Lets go of a lane that is done: a backfill has thousands, each with its last checkpoint in memory.
+    fn forget(&self, lane: &Lane, done: bool) {
+        if done {
+            self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(lane);
+        }
+    }
+}
+
+pub(crate) fn build(settings: &Settings) -> Result<Arc<dyn Sink>, Mistakes> {
+    let config: TimescaleConfig = settings.read()?;
+    config.check().map_err(|error| settings.mistake(error.message()))?;
+    Ok(Arc::new(Timescale::from_config(config)))
+}
+
+/// A number that no other process has.
+fn process() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+#[async_trait]
+impl Sink for Timescale {
+    fn name(&self) -> &str {
+        "timescale"
+    }
+
+    fn capabilities(&self) -> SinkCapabilities {
+        SinkCapabilities::default()
+            .checkpoint_each()
+            .concurrency(self.config.connection.connections as usize)
+            .batch(config::BATCH)
+            .flush_after(Duration::ZERO)
+            // A store of record that is down is waited for: sources are held back, and nothing is lost.
+            .retry(
+                RetryPolicy::default()
+                    .retries(usize::MAX)
+                    .pauses(Duration::from_millis(50), Duration::from_secs(5)),
+            )
+    }
+
+    async fn open(&self, writer: &WriterId) -> Result<()> {
+        if let Some(shared) = self.open.get() {
+            return shared.store.migrate().await.map(drop);
+        }
+        let store = Store::new(&self.config.connection, &self.config.tables)?;
+        store.migrate().await?;
+        // A second opening at the same time would be as good as this one.
+        let _ = self.open.set(Arc::new(Shared {
+            store,
+            writer: writer.clone(),
+            only: self.config.only.clone(),
+            habits: Habits::default(),
+            process: process(),
+        }));
+        Ok(())
+    }
+
+    async fn checkpoint(&self, lane: &Lane) -> Result<Option<Checkpoint>> {
+        let writer = self.lane(lane)?;
+        let mut writer = writer.lock().await;
+        writer.take_up().await
+    }
+
+    async fn write(&self, delivery: &Delivery) -> Result<Receipt> {
+        let writer = self.lane(&delivery.lane)?;
+        let mut writer = writer.lock().await;
+        let receipt = writer.write(delivery).await?;
+        self.forget(&delivery.lane, writer.is_done());
+        Ok(receipt)
+    }
+
+    async fn flush(&self, lane: &Lane) -> Result<()> {
+        let writer = self.lane(lane)?;
+        let mut writer = writer.lock().await;
+        writer.flush().await?;
+        self.forget(lane, writer.is_done());
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Abandoned`](ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are not in the
+    /// database; a restart reads them again from the stored checkpoint.
+    async fn close(&self) -> Result<()> {
+        let Some(shared) = self.open.get() else { return Ok(()) };
+        let lanes = std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut lost = Vec::new();
+        for (lane, writer) in lanes {
+            let rows = writer.lock().await.staged();
+            if rows > 0 {
+                lost.push(format!("{rows} of lane {lane}"));
+            }
+        }
+        shared.store.close().await;
+        if lost.is_empty() {
+            return Ok(());
+        }
+        lost.sort_unstable();
+        let message = format!("closed with rows that were not committed: {}", lost.join(", "));
+        Err(Error::new(ErrorKind::Abandoned, "timescale.close", message)
+            .with("advice", "restart: the lanes resume from their stored checkpoints"))
+    }
+}

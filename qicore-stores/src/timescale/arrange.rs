@@ -1,0 +1,145 @@
+//! A delivery's events by table, in the order of their keys, each key once.
+
+use std::collections::HashMap;
+
+use qicore_data::columns::{self, Cell};
+use qicore_data::{Data, Event, EventType, Exchange, Label, Symbol, Timeframe, TradeId};
+
+use super::tables::Table;
+
+/// The rows for one table: places in the delivery.
+#[derive(Debug)]
+pub struct Arranged {
+    /// The table.
+    pub table: &'static Table,
+    /// Places in the delivery, in the order in which they are to be written.
+    pub rows: Vec<u32>,
+}
+
+/// What rows of one key's beginning have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Within {
+    Nothing,
+    Timeframe(Timeframe),
+    Name(Label),
+}
+
+type Group = (Symbol, Exchange, Within);
+
+/// Sorts events by the keys of their tables. An index takes rows in its own order at half again the speed of rows in
+/// order of arrival, and writers that lock keys in one order do not deadlock. Of rows with one key only the one is kept
+/// that all of them, written one after the other, would leave.
+///
+/// `events` are given with their places. Rows without a key keep their order within a symbol.
+pub fn arrange<'a>(events: impl Iterator<Item = (u32, &'a Event)> + Clone) -> Vec<Arranged> {
+    let groups = ranks(events.clone());
+    let mut rows: Vec<Vec<Row<'a>>> = EventType::ALL.iter().map(|_| Vec::new()).collect();
+    for (place, event) in events {
+        rows[event.event_type().index()].push(Row {
+            group: groups[&group(event)],
+            time: event.timestamp.nanos(),
+            id: id(event),
+            place,
+            event,
+        });
+    }
+    let of_table = |table: &'static Table| {
+        let mut rows = std::mem::take(&mut rows[table.event_type.index()]);
+        if rows.is_empty() {
+            return None;
+        }
+        if table.is_keyed() {
+            rows.sort_unstable_by_key(|row| (row.group, row.time, row.id, row.place));
+            fold(table, &mut rows);
+        } else {
+            rows.sort_unstable_by_key(|row| (row.group, row.place));
+        }
+        Some(Arranged {
+            table,
+            rows: rows.into_iter().map(|row| row.place).collect(),
+        })
+    };
+    Table::all().iter().filter_map(of_table).collect()
+}
+
+struct Row<'a> {
+    group: u32,
+    time: i64,
+    id: u64,
+    place: u32,
+    event: &'a Event,
+}
+
+fn group(event: &Event) -> Group {
+    let within = match &event.data {
+        Data::Candle(candle) => Within::Timeframe(candle.timeframe),
+        Data::Series(series) => Within::Name(series.name),
+        Data::Instrument(instrument) => Within::Name(instrument.native),
+        _ => Within::Nothing,
+    };
+    (event.symbol, event.exchange, within)
+}
+
+/// The place of each group among all, by its names.
+fn ranks<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> HashMap<Group, u32> {
+    let mut ranks = HashMap::new();
+    for (_, event) in events {
+        ranks.entry(group(event)).or_default();
+    }
+    let mut groups: Vec<Group> = ranks.keys().copied().collect();
+    groups.sort_unstable();
+    ranks.extend(groups.into_iter().zip(0..));
+    ranks
+}
+
+fn id(event: &Event) -> u64 {
+    match &event.data {
+        Data::Trade(trade) => match trade.id {
+            Some(TradeId::Number(id)) => id,
+            _ => 0,
+        },
+        _ => 0,
+    }
+}
+
+/// Leaves one of the rows of each key.
+fn fold(table: &Table, rows: &mut Vec<Row<'_>>) {
+    rows.dedup_by(|next, kept| {
+        let same = (next.group, next.time, next.id) == (kept.group, kept.time, kept.id)
+            && same_key(table, next.event, kept.event);
+        if same && supersedes(next.event, kept.event) {
+            std::mem::swap(next, kept);
+        }
+        same
+    });
+}
+
+/// Whether two rows have one key. A key with a missing part is like no other.
+fn same_key(table: &Table, one: &Event, other: &Event) -> bool {
+    let layout = columns::columns(table.event_type);
+    let keyed = table.columns.iter().filter(|column| table.key.contains(&column.name));
+    let mut cells = keyed.map(|column| {
+        let (one, other) = (layout[column.cell].cell(one), layout[column.cell].cell(other));
+        one == other && (one != Cell::Absent || column.required)
+    });
+    cells.all(|same| same)
+}
+
+/// Whether `new` may replace `old`, which has the same key: it is not older. A bar that was still open never replaces a
+/// closed one; of two, that is newer which was received later, or else has been corrected more often.
+pub(super) fn supersedes(new: &Event, old: &Event) -> bool {
+    match (&new.data, &old.data) {
+        (Data::Candle(bar), Data::Candle(before)) => {
+            let newer = match (new.received, old.received) {
+                (Some(at), Some(earlier)) => (at, bar.revision) >= (earlier, before.revision),
+                _ => bar.revision >= before.revision,
+            };
+            bar.closed >= before.closed && newer
+        }
+        (Data::Instrument(_), Data::Instrument(_)) => new.timestamp >= old.timestamp,
+        _ => match (new.received, old.received) {
+            (Some(at), Some(earlier)) => at >= earlier,
+            _ => true,
+        },
+    }
+}

@@ -1,0 +1,390 @@
+//! How to reach a database, and what its tables are to be.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use qicore_data::{Error, Result, Secret, settings::duration};
+use serde::Deserialize;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+/// How a connection is encrypted, by PostgreSQL's names. In production `verify-full`: the others but `verify-ca` accept
+/// any server that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TlsMode {
+    /// Never.
+    Disable,
+    /// Only if the server insists.
+    Allow,
+    /// If the server can; the default, as `psql` has it.
+    Prefer,
+    /// Always, with whatever certificate.
+    Require,
+    /// Always, with a certificate of a known authority.
+    VerifyCa,
+    /// Always, with a certificate of a known authority for this very host.
+    VerifyFull,
+}
+
+/// How to reach a database. The URL gives what is not set beside it; without either it is `localhost:5432`.
+///
+/// ```
+/// use qicore_data::Secret;
+/// use qicore_stores::timescale::{Connection, TlsMode};
+/// let connection = Connection::url("postgres://ingest@db.example.com/market")
+///     .password(Secret::new("hunter2"))
+///     .tls(TlsMode::VerifyFull);
+/// assert!(!format!("{connection:?}").contains("hunter2"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Connection {
+    /// `postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?sslmode=…]`; a secret, since a password may be in it.
+    pub url: Option<Secret>,
+    /// The server's name or address, or the folder of its socket.
+    pub host: Option<String>,
+    /// Its port.
+    pub port: Option<u16>,
+    /// The database.
+    pub database: Option<String>,
+    /// The role.
+    pub user: Option<String>,
+    /// The role's password.
+    pub password: Option<Secret>,
+    /// How the connection is encrypted.
+    pub tls: Option<TlsMode>,
+    /// The authorities to believe, as PEM; the public ones (Mozilla's list) if none is named.
+    pub tls_ca: Option<PathBuf>,
+    /// A client certificate, as PEM.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, as PEM.
+    pub tls_key: Option<PathBuf>,
+    /// What the server's logs and `pg_stat_activity` call this program.
+    pub application_name: String,
+    /// How long a connection may take to be made.
+    #[serde(with = "duration")]
+    pub connect_timeout: Duration,
+    /// How long the server may work on one statement.
+    #[serde(with = "duration")]
+    pub statement_timeout: Duration,
+    /// How long a statement may wait for a lock.
+    #[serde(with = "duration")]
+    pub lock_timeout: Duration,
+    /// Most connections at a time.
+    pub connections: u32,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            url: None,
+            host: None,
+            port: None,
+            database: None,
+            user: None,
+            password: None,
+            tls: None,
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
+            application_name: "qicore".into(),
+            connect_timeout: Duration::from_secs(10),
+            statement_timeout: Duration::from_secs(50),
+            lock_timeout: Duration::from_secs(20),
+            connections: 4,
+        }
+    }
+}
+
+impl Connection {
+    /// By its URL.
+    pub fn url(url: impl Into<Box<str>>) -> Self {
+        Self {
+            url: Some(Secret::new(url)),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the password.
+    #[must_use]
+    pub fn password(mut self, password: Secret) -> Self {
+        self.password = Some(password);
+        self
+    }
+
+    /// Sets how the connection is encrypted.
+    #[must_use]
+    pub fn tls(mut self, mode: TlsMode) -> Self {
+        self.tls = Some(mode);
+        self
+    }
+
+    /// Sets the authorities to believe.
+    #[must_use]
+    pub fn tls_ca(mut self, pem: impl Into<PathBuf>) -> Self {
+        self.tls_ca = Some(pem.into());
+        self
+    }
+
+    /// Sets what the server's logs call this program.
+    #[must_use]
+    pub fn application_name(mut self, name: impl Into<String>) -> Self {
+        self.application_name = name.into();
+        self
+    }
+
+    /// Sets how long the server may work on one statement, and how long that may wait for a lock.
+    #[must_use]
+    pub fn timeouts(mut self, statement: Duration, lock: Duration) -> Self {
+        (self.statement_timeout, self.lock_timeout) = (statement, lock);
+        self
+    }
+
+    /// Sets the most connections at a time.
+    #[must_use]
+    pub fn connections(mut self, connections: u32) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// Finds mistakes without connecting.
+    ///
+    /// # Errors
+    /// [`Config`](qicore_data::ErrorKind::Config). The URL is not in the message.
+    pub fn check(&self) -> Result<()> {
+        if self.connections == 0 {
+            return Err(Error::config("timescale.config", "connections must be at least 1"));
+        }
+        self.options().map(drop)
+    }
+
+    pub(super) fn options(&self) -> Result<PgConnectOptions> {
+        let mut options = match &self.url {
+            // The parser's own message may quote the URL.
+            Some(url) => PgConnectOptions::from_str(url.expose()).map_err(|_| {
+                let message = "the url is not like postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full";
+                Error::config("timescale.config", message)
+            })?,
+            None => PgConnectOptions::new(),
+        };
+        if let Some(host) = &self.host {
+            options = options.host(host);
+        }
+        if let Some(port) = self.port {
+            options = options.port(port);
+        }
+        if let Some(database) = &self.database {
+            options = options.database(database);
+        }
+        if let Some(user) = &self.user {
+            options = options.username(user);
+        }
+        if let Some(password) = &self.password {
+            options = options.password(password.expose());
+        }
+        if let Some(tls) = self.tls {
+            options = options.ssl_mode(match tls {
+                TlsMode::Disable => PgSslMode::Disable,
+                TlsMode::Allow => PgSslMode::Allow,
+                TlsMode::Prefer => PgSslMode::Prefer,
+                TlsMode::Require => PgSslMode::Require,
+                TlsMode::VerifyCa => PgSslMode::VerifyCa,
+                TlsMode::VerifyFull => PgSslMode::VerifyFull,
+            });
+        }
+        if let Some(pem) = &self.tls_ca {
+            options = options.ssl_root_cert(pem);
+        }
+        if let Some(pem) = &self.tls_cert {
+            options = options.ssl_client_cert(pem);
+        }
+        if let Some(pem) = &self.tls_key {
+            options = options.ssl_client_key(pem);
+        }
+        Ok(options.application_name(&self.application_name))
+    }
+}
+
+/// What the database is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Mode {
+    /// Whatever it is: TimescaleDB where the extension is there or can be created, else plain PostgreSQL, with a line in
+    /// the log that says so.
+    #[default]
+    Auto,
+    /// TimescaleDB, or an error.
+    Timescale,
+    /// Plain tables and views, also where the extension is there.
+    Plain,
+}
+
+/// The tables: where they are, and how TimescaleDB is to keep them. Periods are PostgreSQL intervals (`7 days`,
+/// `1 month`), or `off`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Tables {
+    /// The schema; made if it is not there.
+    pub schema: String,
+    /// TimescaleDB or plain PostgreSQL.
+    pub mode: Mode,
+    /// Whether missing migrations are applied when a sink opens. Without, a schema that is behind is an error.
+    pub migrate: bool,
+    /// The time span of a chunk of trades, quotes, tickers and books.
+    pub tick_chunk: Period,
+    /// The time span of a chunk of the other tables.
+    pub candle_chunk: Period,
+    /// From which age chunks are compressed (TimescaleDB's columnstore).
+    pub compress_after: Period,
+    /// From which age trades, quotes, tickers and books are dropped.
+    pub tick_retention: Period,
+    /// From which age candles, prices, series and alerts are dropped.
+    pub candle_retention: Period,
+    /// How often the hours and days are refreshed; `off` leaves that to you.
+    pub refresh_every: Period,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self {
+            schema: "public".into(),
+            mode: Mode::Auto,
+            migrate: true,
+            tick_chunk: Period::of("1 day"),
+            candle_chunk: Period::of("7 days"),
+            compress_after: Period::of("14 days"),
+            tick_retention: Period::OFF,
+            candle_retention: Period::OFF,
+            refresh_every: Period::of("15 minutes"),
+        }
+    }
+}
+
+impl Tables {
+    /// The defaults in this schema.
+    pub fn in_schema(schema: impl Into<String>) -> Self {
+        Self {
+            schema: schema.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Sets TimescaleDB or plain PostgreSQL.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Finds mistakes without connecting.
+    ///
+    /// # Errors
+    /// [`Config`](qicore_data::ErrorKind::Config).
+    pub fn check(&self) -> Result<()> {
+        let message = match self {
+            Self { schema, .. } if !is_plain(schema) => {
+                "schema must be 1 to 40 letters, digits and underscores, and not begin with a digit"
+            }
+            Self {
+                tick_chunk: Period(None),
+                ..
+            }
+            | Self {
+                candle_chunk: Period(None),
+                ..
+            } => "a chunk has a time span: tick_chunk and candle_chunk cannot be off",
+            _ => return Ok(()),
+        };
+        Err(Error::config("timescale.config", message))
+    }
+}
+
+/// A calendar period like `7 days` or `1 month`, or `off`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Period(Option<String>);
+
+impl Period {
+    /// None.
+    pub const OFF: Self = Self(None);
+
+    fn of(text: &str) -> Self {
+        Self(Some(text.into()))
+    }
+
+    /// The interval in PostgreSQL's notation.
+    pub fn as_interval(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const UNITS: &[&str] = &["minute", "hour", "day", "week", "month", "year"];
+        if text == "off" {
+            return Ok(Self::OFF);
+        }
+        let parts: Vec<_> = text.split_whitespace().collect();
+        let known = matches!(parts[..], [number, unit]
+            if number.parse::<u32>().is_ok_and(|number| number > 0) && UNITS.contains(&unit.trim_end_matches('s')));
+        match known {
+            true => Ok(Self::of(text)),
+            false => Err(format!(
+                "{text:?} is not a period like \"12 hours\", \"7 days\", \"1 month\" or \"off\""
+            )),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Whether a name can stand in scripts as it is: a DBA is to read them.
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    (1..=40).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// An identifier, quoted.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods() {
+        for text in ["1 day", "90 days", "12 hours", "1 month"] {
+            assert_eq!(text.parse::<Period>().unwrap().as_interval(), Some(text));
+        }
+        assert_eq!("off".parse::<Period>().unwrap(), Period::OFF);
+        for text in ["", "7", "0 days", "-1 day", "1 day'; DROP TABLE ohlcv; --", "7 moons"] {
+            assert!(text.parse::<Period>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_in_no_text() {
+        let connection = Connection::url("postgres://u:hunter2@h/d");
+        assert!(!format!("{connection:?}").contains("hunter2"));
+        let broken = Connection::url("postgres://u:hunter2@[h/d").check().unwrap_err();
+        assert!(!format!("{broken:?}").contains("hunter2"), "{broken:?}");
+    }
+
+    #[test]
+    fn identifiers() {
+        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
+    }
+}

@@ -1,0 +1,168 @@
+//! The database's errors in the project's terms.
+
+use qicore_data::{Error, ErrorKind, RetryAdvice};
+use sqlx::postgres::PgDatabaseError;
+
+/// What a failed statement says about the rows that it was given.
+#[derive(Debug)]
+pub enum Failure {
+    /// A row is there already, or was given twice.
+    Duplicate(Error),
+    /// The database refuses a row, for this reason; the others may be sound. With the row's place in the copy, from 0,
+    /// where the database tells it.
+    Row(Error, Option<usize>),
+    /// It is not for the rows.
+    Other(Error),
+}
+
+impl Failure {
+    /// What a statement that was given rows failed with.
+    pub fn of(operation: &'static str, error: sqlx::Error) -> Self {
+        let Some(told) = database(&error) else {
+            return Self::Other(mapped(operation, error));
+        };
+        let (code, line) = (told.code().to_owned(), told.r#where().and_then(line_of));
+        let key = told.constraint().is_some_and(|name| name.ends_with("_key"));
+        let error = mapped(operation, error);
+        match (code.as_str(), error.kind()) {
+            ("23505", _) if key => Self::Duplicate(error),
+            (_, ErrorKind::Rejected) => Self::Row(error, line),
+            _ => Self::Other(error),
+        }
+    }
+
+    /// The error itself.
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::Duplicate(error) | Self::Row(error, _) | Self::Other(error) => error,
+        }
+    }
+}
+
+fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    match error {
+        sqlx::Error::Database(error) => error.try_downcast_ref(),
+        _ => None,
+    }
+}
+
+/// The row that the context of an error in a copy names: `COPY ohlcv, line 17, column open`.
+fn line_of(context: &str) -> Option<usize> {
+    let (_, after) = context.split_once("line ")?;
+    let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse::<usize>().ok()?.checked_sub(1)
+}
+
+/// The kind of a failure that the server tells, whether another try can help, and what there is to do about it.
+///
+/// By the classes of PostgreSQL's appendix A: what concerns the data is a refused row, what concerns the schema or the
+/// role needs a person, and the rest passes.
+fn verdict(code: &str) -> (ErrorKind, RetryAdvice, Option<&'static str>) {
+    use ErrorKind as Kind;
+    use RetryAdvice::{Backoff, Never};
+    match code {
+        "28P01" | "28000" => (
+            Kind::Unauthorized,
+            Never,
+            Some("check the user, its password and pg_hba.conf"),
+        ),
+        "42501" => (
+            Kind::Unauthorized,
+            Never,
+            Some("the role lacks a privilege: see `qicore schema timescale --roles`"),
+        ),
+        "3D000" => (Kind::Config, Never, Some("create the database first")),
+        "25006" => (
+            Kind::Unavailable,
+            Backoff,
+            Some("the server is read-only: a replica, or a failover under way"),
+        ),
+        "57014" => (
+            Kind::Timeout,
+            Backoff,
+            Some("cancelled, or longer than statement_timeout"),
+        ),
+        "55P03" => (
+            Kind::Timeout,
+            Backoff,
+            Some("longer than lock_timeout: who holds the lock? see pg_locks"),
+        ),
+        "53100" => (Kind::Unavailable, Backoff, Some("the server's disk is full")),
+        "42P01" | "42703" | "3F000" | "42704" | "42883" | "42P10" => (
+            Kind::Schema,
+            Never,
+            Some("the schema is not as it was made: see `qicore schema timescale`"),
+        ),
+        "54000" => (Kind::Rejected, Never, None),
+        _ => match &code[..code.len().min(2)] {
+            "22" | "23" | "44" | "P0" => (Kind::Rejected, Never, None),
+            "08" | "25" | "40" | "53" | "55" | "57" | "58" | "XX" => (Kind::Unavailable, Backoff, None),
+            "42" => (Kind::Schema, Never, None),
+            _ => (Kind::Unavailable, Backoff, None),
+        },
+    }
+}
+
+/// An error of the driver or of the server.
+pub(super) fn mapped(operation: &'static str, error: sqlx::Error) -> Error {
+    if let Some(told) = database(&error) {
+        let (kind, retry, advice) = verdict(told.code());
+        let mut mapped = Error::new(kind, operation, told.message())
+            .with_retry(retry)
+            .with("sqlstate", told.code());
+        let context = [
+            ("detail", told.detail().filter(|_| kind == ErrorKind::Rejected)),
+            ("constraint", told.constraint()),
+            ("hint", told.hint()),
+            ("advice", advice),
+        ];
+        for (key, value) in context {
+            if let Some(value) = value {
+                mapped = mapped.with(key, value);
+            }
+        }
+        return mapped.with_source(error);
+    }
+    let (kind, retry) = match &error {
+        sqlx::Error::PoolTimedOut => (ErrorKind::Timeout, RetryAdvice::Backoff),
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed | sqlx::Error::BeginFailed => {
+            (ErrorKind::Unavailable, RetryAdvice::Backoff)
+        }
+        sqlx::Error::Tls(_) => (ErrorKind::Unauthorized, RetryAdvice::Never),
+        sqlx::Error::Configuration(_) => (ErrorKind::Config, RetryAdvice::Never),
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => (ErrorKind::Decode, RetryAdvice::Never),
+        _ => (ErrorKind::Internal, RetryAdvice::Never),
+    };
+    Error::new(kind, operation, error.to_string())
+        .with_retry(retry)
+        .with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_row_of_a_copy() {
+        assert_eq!(line_of("COPY ohlcv, line 17, column open"), Some(16));
+        assert_eq!(line_of("COPY ohlcv, line 1"), Some(0));
+        assert_eq!(line_of("SQL statement \"SELECT 1\""), None);
+    }
+
+    #[test]
+    fn what_helps() {
+        for (code, kind, retry) in [
+            ("28P01", ErrorKind::Unauthorized, RetryAdvice::Never),
+            ("40P01", ErrorKind::Unavailable, RetryAdvice::Backoff),
+            ("40001", ErrorKind::Unavailable, RetryAdvice::Backoff),
+            ("57P01", ErrorKind::Unavailable, RetryAdvice::Backoff),
+            ("53100", ErrorKind::Unavailable, RetryAdvice::Backoff),
+            ("42P01", ErrorKind::Schema, RetryAdvice::Never),
+            ("22003", ErrorKind::Rejected, RetryAdvice::Never),
+            ("23514", ErrorKind::Rejected, RetryAdvice::Never),
+        ] {
+            let (found, advice, _) = verdict(code);
+            assert_eq!((found, advice), (kind, retry), "{code}");
+        }
+    }
+}

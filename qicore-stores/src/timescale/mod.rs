@@ -1,0 +1,100 @@
+//! TimescaleDB, and PostgreSQL without it.
+//!
+//! A [`Store`] is one schema of one database. It [migrates](Store::migrate) itself, takes rows in
+//! [transactions](Transaction) together with the position of the lane that they came from, and answers what
+//! applications ask: the [latest candle](Store::latest_candle), a [range](Store::read), [missing
+//! bars](Store::missing_candles), its own [health](Store::health).
+//!
+//! The tables are described where they are made: `qicore schema timescale` prints them.
+
+mod arrange;
+mod config;
+mod connect;
+mod decode;
+mod encode;
+mod error;
+mod health;
+mod lanes;
+mod numeric;
+mod queries;
+mod read;
+mod schema;
+mod tables;
+mod transaction;
+
+use qicore_data::Result;
+
+pub use arrange::{Arranged, arrange};
+pub use config::{Connection, Mode, Period, Tables, TlsMode};
+pub use encode::Rows;
+pub use error::Failure;
+pub use health::{Health, Job};
+pub use lanes::Moved;
+pub use queries::Missing;
+pub use read::{Cursor, Page, Reading, Selection};
+pub use schema::{Flavour, VERSION, roles, script};
+pub use tables::Table;
+pub use transaction::Transaction;
+
+use connect::{Connections, Lease};
+use tables::Statements;
+
+/// One schema of one database. Cheap to clone; clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    connections: Connections,
+    tables: std::sync::Arc<Tables>,
+    statements: std::sync::Arc<[Statements]>,
+}
+
+impl Store {
+    /// Connects when it is first used.
+    ///
+    /// # Errors
+    /// [`Config`](qicore_data::ErrorKind::Config) where a setting makes no sense.
+    pub fn new(connection: &Connection, tables: &Tables) -> Result<Self> {
+        connection.check()?;
+        tables.check()?;
+        let statements = Table::all().iter().map(|table| Statements::new(&tables.schema, table));
+        Ok(Self {
+            connections: Connections::new(connection)?,
+            statements: statements.collect(),
+            tables: std::sync::Arc::new(tables.clone()),
+        })
+    }
+
+    /// Brings the schema up to date, unless that is [switched off](Tables::migrate), and says what the database is.
+    /// Several programs may do this at once. Nothing that is there is dropped.
+    ///
+    /// # Errors
+    /// [`Schema`](qicore_data::ErrorKind::Schema) where the schema is newer than this program or was made in another
+    /// mode, or where the extension is asked for and missing; and what connecting fails with.
+    pub async fn migrate(&self) -> Result<Flavour> {
+        let mut lease = self.lease("timescale.migrate").await?;
+        let flavour = schema::migrate(&mut lease, &self.tables).await?;
+        lease.give_back();
+        Ok(flavour)
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.connections.close().await;
+    }
+
+    async fn lease(&self, operation: &'static str) -> Result<Lease> {
+        self.connections.lease(operation).await
+    }
+
+    fn statements(&self, table: &Table) -> &Statements {
+        // Statements are made of the tables, in their order.
+        let at = Table::all()
+            .iter()
+            .position(|known| known.event_type == table.event_type);
+        &self.statements[at.unwrap_or_default()]
+    }
+
+    /// A table or view of the schema, as SQL names it.
+    fn qualified(&self, name: &str) -> String {
+        format!("{}.{name}", config::quoted(&self.tables.schema))
+    }
+}

@@ -1,0 +1,133 @@
+//! Compression, retention and refresh: not versions of the schema but settings, compared and set at every opening.
+
+use qicore_data::Result;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Flavour, filled};
+use crate::timescale::config::{Period, Tables};
+use crate::timescale::error::mapped;
+
+/// What of a table is compressed together, and in which order.
+struct Compressed {
+    table: &'static str,
+    order: &'static str,
+    /// Whether it takes every message of a venue.
+    ticks: bool,
+}
+
+const TABLES: &[Compressed] = &[
+    compressed("ohlcv", "timeframe, timestamp DESC", false),
+    compressed("trades", "timestamp DESC, id", true),
+    compressed("quotes", "timestamp DESC, timestamp_ns DESC", true),
+    compressed("tickers", "timestamp DESC, timestamp_ns DESC", true),
+    compressed("books", "timestamp DESC, timestamp_ns DESC", true),
+    compressed("prices", "timestamp DESC, timestamp_ns DESC", false),
+    compressed("series", "name, params, timestamp DESC, timestamp_ns DESC", false),
+    compressed("alerts", "timestamp DESC, timestamp_ns DESC", false),
+];
+
+const fn compressed(table: &'static str, order: &'static str, ticks: bool) -> Compressed {
+    Compressed { table, order, ticks }
+}
+
+/// The statements that set the policies, whatever they were.
+pub(super) fn sql(tables: &Tables, flavour: Flavour) -> String {
+    if flavour != (Flavour::Timescale { community: true }) {
+        return format!("-- No policies: {}", comment(tables));
+    }
+    let mut sql = String::from("-- Policies, by configuration. Compression and retention work on whole chunks.\n");
+    let mut add = |line: String| {
+        sql.push_str(&line);
+        sql.push_str(";\n");
+    };
+    for Compressed { table, order, ticks } in TABLES {
+        let name = format!("'{{schema}}.{table}'");
+        let retention = if *ticks {
+            &tables.tick_retention
+        } else {
+            &tables.candle_retention
+        };
+        if tables.compress_after != Period::OFF {
+            add(format!(
+                "ALTER TABLE {{schema}}.{table} SET (timescaledb.compress, \
+                 timescaledb.compress_segmentby = 'symbol, exchange', timescaledb.compress_orderby = '{order}')"
+            ));
+        }
+        add(format!("SELECT remove_compression_policy({name}, if_exists => true)"));
+        if let Some(after) = tables.compress_after.as_interval() {
+            add(format!(
+                "SELECT add_compression_policy({name}, compress_after => INTERVAL '{after}')"
+            ));
+        }
+        add(format!("SELECT remove_retention_policy({name}, if_exists => true)"));
+        if let Some(after) = retention.as_interval() {
+            add(format!(
+                "SELECT add_retention_policy({name}, drop_after => INTERVAL '{after}')"
+            ));
+        }
+        let chunk = if *ticks {
+            &tables.tick_chunk
+        } else {
+            &tables.candle_chunk
+        };
+        let chunk = chunk.as_interval().unwrap_or_default();
+        add(format!("SELECT set_chunk_time_interval({name}, INTERVAL '{chunk}')"));
+    }
+    for (view, margin) in [("ohlcv_1h", "1 hour"), ("ohlcv_1d", "1 day")] {
+        let name = format!("'{{schema}}.{view}'");
+        add(format!(
+            "SELECT remove_continuous_aggregate_policy({name}, if_exists => true)"
+        ));
+        if let Some(every) = tables.refresh_every.as_interval() {
+            // Only what has changed is refreshed, so that the whole history can be in the window; but where old bars
+            // are dropped their hours are to stay, and the window must not reach back to them.
+            let start = match tables.candle_retention.as_interval() {
+                Some(kept) => format!("INTERVAL '{kept}' - INTERVAL '1 day'"),
+                None => "NULL".into(),
+            };
+            add(format!(
+                "SELECT add_continuous_aggregate_policy({name}, start_offset => {start}, \
+                 end_offset => INTERVAL '{margin}', schedule_interval => INTERVAL '{every}')"
+            ));
+        }
+    }
+    add(format!(
+        "COMMENT ON TABLE {{schema}}.qicore_schema IS '{}'",
+        comment(tables)
+    ));
+    sql
+}
+
+/// The configuration that policies were set by, kept as the comment of the version table.
+fn comment(tables: &Tables) -> String {
+    let told = |period: &Period| period.as_interval().unwrap_or("off").to_owned();
+    let all = [
+        ("tick_chunk", &tables.tick_chunk),
+        ("candle_chunk", &tables.candle_chunk),
+        ("compress_after", &tables.compress_after),
+        ("tick_retention", &tables.tick_retention),
+        ("candle_retention", &tables.candle_retention),
+        ("refresh_every", &tables.refresh_every),
+    ];
+    let all: Vec<_> = all
+        .iter()
+        .map(|(name, period)| format!("{name} = {}", told(period)))
+        .collect();
+    all.join(", ")
+}
+
+/// Whether the policies are those of this configuration: then there is nothing to do, and nothing to have a privilege
+/// for.
+pub(super) async fn are_set(connection: &mut PgConnection, tables: &Tables, flavour: Flavour) -> Result<bool> {
+    if flavour != (Flavour::Timescale { community: true }) {
+        return Ok(true);
+    }
+    let sql = filled(
+        "SELECT obj_description('{schema}.qicore_schema'::regclass, 'pg_class')",
+        tables,
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await;
+    let row = row.map_err(|error| mapped("timescale.schema", error))?;
+    Ok(row.get::<Option<String>, _>(0).as_deref() == Some(comment(tables).as_str()))
+}

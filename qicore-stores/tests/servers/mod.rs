@@ -1,0 +1,83 @@
+//! Real database servers for tests, of several crates by `#[path]`.
+//!
+//! The tests of a binary share one PostgreSQL and one TimescaleDB, which are started when the first of them asks, and
+//! which end with the binary. `QICORE_POSTGRES_URL` and `QICORE_TIMESCALE_URL` name servers to be used instead.
+
+// Each binary uses a part of it.
+#![allow(dead_code, unused_imports)]
+
+mod database;
+mod own;
+
+pub(crate) use database::Database;
+pub(crate) use own::Own;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// A fresh database of the shared PostgreSQL server.
+pub(crate) async fn postgres() -> Database {
+    static SERVER: OnceLock<String> = OnceLock::new();
+    let server = SERVER.get_or_init(|| shared("postgres"));
+    Database::create(server, &unique("db")).await
+}
+
+/// A fresh schema of the shared TimescaleDB server. It has one backend: transactions of all tests take turns, and one
+/// that a test leaves open blocks them all.
+pub(crate) async fn timescale() -> Database {
+    static SERVER: OnceLock<String> = OnceLock::new();
+    let server = SERVER.get_or_init(|| shared("timescale"));
+    Database::in_schema(server, &unique("s"))
+}
+
+/// A fresh place on each of the two servers, for what holds on both.
+pub(crate) async fn both() -> [Database; 2] {
+    [postgres().await, timescale().await]
+}
+
+/// A name that no other test has, in this binary or in another one.
+pub(crate) fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("qicore_{prefix}{}_{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
+}
+
+/// The URL of the server that all tests of the binary share.
+fn shared(service: &str) -> String {
+    if let Ok(url) = std::env::var(format!("QICORE_{}_URL", service.to_uppercase())) {
+        return url;
+    }
+    // What watches over the server removes the folder when this process is gone.
+    let folder = tempfile::tempdir().unwrap().keep();
+    started(service, &folder, "")
+}
+
+/// Starts a server, or finds it running, and gives its URL. It ends with this process at the latest.
+fn started(service: &str, folder: &Path, options: &str) -> String {
+    let with = std::process::id().to_string();
+    let told = services(folder, &["start", "--with", &with, service], options);
+    let (_, url) = told.trim().split_once('=').expect("export NAME=URL");
+    url.to_owned()
+}
+
+/// Calls `scripts/services.sh`.
+fn services(folder: &Path, arguments: &[&str], options: &str) -> String {
+    let output = Command::new("bash")
+        .arg(script())
+        .args(arguments)
+        .env("QICORE_SERVICES_DIR", folder)
+        .env("QICORE_POSTGRES_OPTS", options)
+        .env("QICORE_POSTGRES_SHARED_BUFFERS", "64MB")
+        .output()
+        .expect("bash");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "services.sh {arguments:?}: {told}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn script() -> PathBuf {
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut scripts = above.map(|folder| folder.join("scripts/services.sh"));
+    scripts.find(|script| script.exists()).expect("scripts/services.sh")
+}

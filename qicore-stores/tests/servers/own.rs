@@ -1,0 +1,83 @@
+//! Servers that a test may do anything to.
+
+use std::path::{Path, PathBuf};
+
+use super::{Database, services, started};
+
+/// A server of a test's own. It is gone, with its data, when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Own {
+    service: &'static str,
+    folder: tempfile::TempDir,
+    /// Settings of PostgreSQL, as `-c name=value` pairs.
+    options: String,
+    url: String,
+}
+
+impl Own {
+    /// A PostgreSQL server with settings as `-c name=value` pairs.
+    pub(crate) fn postgres(options: &str) -> Self {
+        Self::new("postgres", options)
+    }
+
+    /// A TimescaleDB server.
+    pub(crate) fn timescale() -> Self {
+        Self::new("timescale", "")
+    }
+
+    fn new(service: &'static str, options: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            url: started(service, folder.path(), options),
+            service,
+            options: options.to_owned(),
+            folder,
+        }
+    }
+
+    /// Its URL, which stays the same over restarts.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The schema `public` of its first database.
+    pub(crate) fn database(&self) -> Database {
+        Database::in_schema(&self.url, "public")
+    }
+
+    /// Starts it again, with its data. May block for seconds.
+    pub(crate) fn start(&self) {
+        assert_eq!(started(self.service, self.folder.path(), &self.options), self.url);
+    }
+
+    /// Ends it with SIGKILL.
+    pub(crate) fn kill(&self) {
+        services(self.folder.path(), &["kill", self.service], "");
+    }
+
+    /// Ends it cleanly.
+    pub(crate) fn stop(&self) {
+        services(self.folder.path(), &["stop", self.service], "");
+    }
+
+    /// Other settings for the next start.
+    pub(crate) fn set_options(&mut self, options: &str) {
+        options.clone_into(&mut self.options);
+    }
+
+    /// The certificate of the authority that signed the server's.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.path().join(self.service).join("ca.crt")
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        services(self.folder.path(), &["kill", self.service], "");
+        services(self.folder.path(), &["clean", self.service], "");
+    }
+}

@@ -1,0 +1,6 @@
+//! The shared database code on real servers.
+
+#[path = "../servers/mod.rs"]
+mod servers;
+
+mod schema;

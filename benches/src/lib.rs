@@ -10,6 +10,7 @@ pub mod frames;
 pub mod kinds;
 pub mod pipelines;
 pub mod ratio;
+pub mod timescale;
 
 /// What went wrong, in words.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -21,7 +21,7 @@ mod lane;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -52,7 +52,8 @@ use lane::LaneWriter;
 /// ```
 pub struct Timescale {
     config: TimescaleConfig,
-    open: OnceLock<Arc<Shared>>,
+    /// While the sink is open.
+    open: Mutex<Option<Arc<Shared>>>,
     lanes: Mutex<HashMap<Lane, Arc<AsyncMutex<LaneWriter>>>>,
 }
 
@@ -87,22 +88,21 @@ impl Timescale {
     pub fn from_config(config: TimescaleConfig) -> Self {
         Self {
             config,
-            open: OnceLock::new(),
+            open: Mutex::default(),
             lanes: Mutex::default(),
         }
     }
 
-    fn shared(&self) -> Result<&Arc<Shared>> {
-        let message = "the sink is not open";
-        self.open
-            .get()
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "timescale.write", message))
+    fn opened(&self) -> MutexGuard<'_, Option<Arc<Shared>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lane(&self, lane: &Lane) -> Result<Arc<AsyncMutex<LaneWriter>>> {
-        let shared = self.shared()?;
+        let shared = self.opened().clone();
+        let closed = || Error::new(ErrorKind::Internal, "timescale.write", "the sink is not open");
+        let shared = shared.ok_or_else(closed)?;
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(AsyncMutex::new(LaneWriter::new(Arc::clone(shared), lane.clone())));
+        let new = || Arc::new(AsyncMutex::new(LaneWriter::new(shared, lane.clone())));
         Ok(Arc::clone(lanes.entry(lane.clone()).or_insert_with(new)))
     }
 
@@ -147,13 +147,9 @@ impl Sink for Timescale {
     }
 
     async fn open(&self, writer: &WriterId) -> Result<()> {
-        if let Some(shared) = self.open.get() {
-            return shared.store.migrate().await.map(drop);
-        }
         let store = Store::new(&self.config.connection, &self.config.tables)?;
         store.migrate().await?;
-        // A second opening at the same time would be as good as this one.
-        let _ = self.open.set(Arc::new(Shared {
+        *self.opened() = Some(Arc::new(Shared {
             store,
             writer: writer.clone(),
             only: self.config.only.clone(),
@@ -189,7 +185,9 @@ impl Sink for Timescale {
     /// [`Abandoned`](ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are not in the
     /// database; a restart reads them again from the stored checkpoint.
     async fn close(&self) -> Result<()> {
-        let Some(shared) = self.open.get() else { return Ok(()) };
+        let Some(shared) = self.opened().take() else {
+            return Ok(());
+        };
         let lanes = std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
         let mut lost = Vec::new();
         for (lane, writer) in lanes {

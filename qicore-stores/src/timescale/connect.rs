@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use qicore_data::Result;
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres};
+use sqlx::{ConnectOptions, Executor, PgPool, Postgres};
 
 use super::config::Connection;
 use super::error::mapped;
@@ -26,7 +26,7 @@ impl Connections {
             .test_before_acquire(false)
             .after_connect(move |connection, _| {
                 let session = session.clone();
-                Box::pin(async move { connection.execute(AssertSqlSafe(session)).await.map(drop) })
+                Box::pin(async move { connection.execute(session.as_str()).await.map(drop) })
             });
         Ok(Self(pool.connect_lazy_with(options)))
     }

@@ -71,9 +71,10 @@ fn cell<'a>(stored: Stored, bytes: &'a [u8], nanos: Option<&[u8]>) -> Result<Cel
         Stored::Numeric => Cell::Decimal(numeric::read(bytes)?),
         Stored::Time | Stored::WholeTime => {
             let beyond = nanos.map(fixed::<2>).transpose()?.map_or(0, i16::from_be_bytes);
-            let micros = i64::from_be_bytes(fixed(bytes)?).checked_add(EPOCH);
-            let nanos = micros.and_then(|micros| micros.checked_mul(1000)?.checked_add(i64::from(beyond)));
-            let at = nanos.ok_or_else(|| fail("the time is outside of the years 1677 to 2262".into()))?;
+            // The microsecond of the earliest time begins before it.
+            let micros = i128::from(i64::from_be_bytes(fixed(bytes)?)) + i128::from(EPOCH);
+            let nanos = i64::try_from(micros * 1000 + i128::from(beyond));
+            let at = nanos.map_err(|_| fail("the time is outside of the years 1677 to 2262".into()))?;
             Cell::Time(Timestamp::from_nanos(at))
         }
         Stored::Count => {

@@ -26,6 +26,8 @@ impl Failure {
         let error = mapped(operation, error);
         match (code.as_str(), error.kind()) {
             ("23505", _) if key => Self::Duplicate(error),
+            // Two rows of one merge have the same key.
+            ("21000", _) => Self::Duplicate(error),
             (_, ErrorKind::Rejected) => Self::Row(error, line),
             _ => Self::Other(error),
         }

@@ -1,7 +1,7 @@
 //! Whether the store is well.
 
 use qicore_data::Result;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::Row;
 
 use super::error::mapped;
 use super::{Flavour, Store, VERSION, schema};
@@ -71,7 +71,7 @@ impl Store {
         let schema = schema::found(&mut lease, &self.tables).await?;
         let jobs = match schema {
             Some((_, Flavour::Timescale { community: true })) => {
-                let query = sqlx::query(AssertSqlSafe(JOBS)).bind(&self.tables.schema);
+                let query = sqlx::query(JOBS).bind(&self.tables.schema);
                 query.fetch_all(&mut *lease).await.map_err(fail)?
             }
             _ => Vec::new(),

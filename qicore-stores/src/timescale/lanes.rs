@@ -1,8 +1,8 @@
 //! How far each lane has been written: in the transaction that writes its rows.
 
 use qicore_data::{Checkpoint, Error, ErrorKind, Lane, Result, RetryAdvice, WriterId};
+use sqlx::Row;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Row};
 
 use super::Store;
 use super::error::mapped;
@@ -27,7 +27,7 @@ impl Store {
             "SELECT checkpoint FROM {} WHERE pipeline = $1 AND sink = $2 AND lane = $3",
             self.qualified("qicore_lanes")
         );
-        let query = sqlx::query(AssertSqlSafe(sql))
+        let query = sqlx::query(&sql)
             .bind(&*writer.pipeline)
             .bind(&*writer.sink)
             .bind(lane.as_str());
@@ -59,7 +59,7 @@ pub(super) async fn advance(
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING"
         ),
     };
-    let mut query = sqlx::query(AssertSqlSafe(sql))
+    let mut query = sqlx::query(&sql)
         .bind(&*writer.pipeline)
         .bind(&*writer.sink)
         .bind(to.lane.as_str())
@@ -74,7 +74,7 @@ pub(super) async fn advance(
         return Ok(Moved::Now);
     }
     let sql = format!("SELECT position, token FROM {table} WHERE pipeline = $1 AND sink = $2 AND lane = $3");
-    let query = sqlx::query(AssertSqlSafe(sql))
+    let query = sqlx::query(&sql)
         .bind(&*writer.pipeline)
         .bind(&*writer.sink)
         .bind(to.lane.as_str());

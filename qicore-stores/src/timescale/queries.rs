@@ -1,7 +1,7 @@
 //! What applications ask of stored data.
 
 use qicore_data::{Error, Event, EventType, Exchange, Result, Symbol, Timeframe, Timestamp};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::Row;
 
 use super::error::mapped;
 use super::read::interval_text;
@@ -102,7 +102,7 @@ impl Store {
              AND timestamp >= CAST($4 AS timestamptz) AND timestamp < CAST($5 AS timestamptz) ORDER BY timestamp",
             self.qualified("ohlcv")
         );
-        let query = sqlx::query(AssertSqlSafe(sql))
+        let query = sqlx::query(&sql)
             .bind(symbol.as_str())
             .bind(exchange.as_str())
             .bind(interval_text(timeframe))
@@ -125,7 +125,7 @@ impl Store {
         let (table, order) = ordered(event_type)?;
         let mut sql = format!(
             "SELECT {} FROM {} WHERE true",
-            table.names().join(", "),
+            table.column_names().join(", "),
             self.qualified(table.name)
         );
         if of.is_some() {
@@ -150,7 +150,7 @@ impl Store {
         };
         let sql = LATEST
             .replace("{table}", &self.qualified(table.name))
-            .replace("{columns}", &table.names().join(", "))
+            .replace("{columns}", &table.column_names().join(", "))
             .replace("{order}", &order)
             .replace("{where}", &with("WHERE"))
             .replace("{and}", &with("AND"));
@@ -160,7 +160,7 @@ impl Store {
     async fn events(&self, table: &'static Table, sql: String, values: Option<[&str; 2]>) -> Result<Vec<Event>> {
         let fail = |error| mapped("timescale.latest", error);
         let mut lease = self.lease("timescale.latest").await?;
-        let mut query = sqlx::query(AssertSqlSafe(sql));
+        let mut query = sqlx::query(&sql);
         for value in values.into_iter().flatten() {
             query = query.bind(value);
         }

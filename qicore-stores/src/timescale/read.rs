@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use qicore_data::{Error, ErrorKind, Event, EventType, Exchange, Result, Symbol, Timeframe, Timestamp};
+use sqlx::Executor;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Executor};
 use tokio::sync::mpsc;
 
 use super::Store;
@@ -200,7 +200,7 @@ async fn stream(
     give: &mpsc::Sender<Result<Page>>,
 ) -> Result<()> {
     let fail = |error| mapped("timescale.read", error);
-    let mut bound = sqlx::query(AssertSqlSafe(query.sql));
+    let mut bound = sqlx::query(&query.sql);
     for value in query.values {
         bound = match value {
             Bound::Text(text) => bound.bind(text),
@@ -249,7 +249,7 @@ struct Query {
 
 impl Query {
     fn new(target: &str, table: &Table, selection: &Selection, after: Option<&Cursor>) -> Result<Self> {
-        let mut columns = table.names();
+        let mut columns = table.column_names();
         if table.ordered_by().any(|name| name == SEQUENCE) {
             columns.push(SEQUENCE.into());
         }
@@ -274,7 +274,7 @@ impl Query {
             );
         }
         // The columns of a time with nanoseconds are compared as one.
-        let nanos = table.names().iter().any(|name| name == "timestamp_ns");
+        let nanos = table.column_names().iter().any(|name| name == "timestamp_ns");
         for (at, sign) in [(selection.from, ">="), (selection.to, "<")] {
             let Some(at) = at else { continue };
             let (micros, beyond) = split(at);
@@ -329,7 +329,7 @@ pub(super) fn interval_text(timeframe: Timeframe) -> String {
 
 impl Cursor {
     fn behind(table: &Table, row: &PgRow) -> Result<Self> {
-        let names = table.names();
+        let names = table.column_names();
         let value = |name: &str| match name {
             SEQUENCE => decode::text_of(row, names.len(), name),
             name => decode::text_of(

@@ -177,9 +177,14 @@ impl Table {
         !self.key.is_empty()
     }
 
-    /// The columns that are written and read, in order.
-    pub(super) fn names(&self) -> Vec<String> {
+    /// The columns that are written and read, in order: what a `COPY` of [`Rows`](super::Rows) names.
+    pub fn column_names(&self) -> Vec<String> {
         self.columns.iter().flat_map(TableColumn::names).collect()
+    }
+
+    /// Whether a column is a part of the key.
+    pub fn has_key(&self, column: &str) -> bool {
+        self.key.contains(&column)
     }
 
     /// The columns that the table is read in order of.
@@ -220,7 +225,7 @@ impl Statements {
     pub(super) fn new(schema: &str, table: &Table) -> Self {
         let target = format!("{}.{}", quoted(schema), table.name);
         let stage = quoted(&format!("qicore_stage_{schema}_{}", table.name));
-        let columns = table.names().join(", ");
+        let columns = table.column_names().join(", ");
         Self {
             copy: format!("COPY {target} ({columns}) FROM STDIN (FORMAT binary)"),
             stage: format!(
@@ -238,7 +243,7 @@ impl Statements {
 const CARRIER: &[&str] = &["source", "origin", "received", "received_ns"];
 
 fn merge(table: &Table, target: &str, stage: &str, columns: &str) -> String {
-    let names = table.names();
+    let names = table.column_names();
     let others = || names.iter().filter(|name| !table.key.contains(&name.as_str()));
     let list = |prefix: &str| {
         let said = others().filter(|name| !CARRIER.contains(&name.as_str()));

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use qicore_data::{Checkpoint, Result, WriterId};
+use sqlx::Executor;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Executor};
 
 use super::connect::Lease;
 use super::encode::Rows;
@@ -78,20 +78,13 @@ impl Transaction<'_> {
             ..
         } = self.store.statements(rows.table());
         let failed = |error| Failure::of("timescale.merge", error);
-        self.lease
-            .execute(AssertSqlSafe(stage.as_str()))
-            .await
-            .map_err(failed)?;
+        self.lease.execute(stage.as_str()).await.map_err(failed)?;
         copy(&mut self.lease, copy_stage, rows, range).await?;
-        let merged = self.lease.execute(AssertSqlSafe(merge.as_str())).await;
+        let merged = self.lease.execute(merge.as_str()).await;
         // Rows of a later range are not to meet these.
         let emptied = format!("DELETE FROM {}", self.statements(rows.table()).stage_name);
         merged.map_err(failed)?;
-        self.lease
-            .execute(AssertSqlSafe(emptied))
-            .await
-            .map(drop)
-            .map_err(failed)
+        self.lease.execute(emptied.as_str()).await.map(drop).map_err(failed)
     }
 
     /// Marks where to [go back](Self::back) to.

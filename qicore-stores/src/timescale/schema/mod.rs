@@ -5,7 +5,7 @@ mod policies;
 
 use qicore_data::{Error, ErrorKind, Result};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Executor, Row};
+use sqlx::{Executor, Row};
 
 use super::config::{Mode, Tables, quoted};
 use super::error::mapped;
@@ -131,7 +131,7 @@ pub fn roles(tables: &Tables) -> String {
 }
 
 async fn run(connection: &mut PgConnection, sql: String) -> Result<()> {
-    let done = connection.execute(AssertSqlSafe(sql)).await;
+    let done = connection.execute(sql.as_str()).await;
     done.map(drop).map_err(|error| mapped("timescale.migrate", error))
 }
 
@@ -148,10 +148,7 @@ pub(super) async fn found(connection: &mut PgConnection, tables: &Tables) -> Res
         return Ok(None);
     }
     let newest = format!("SELECT version, flavour FROM {table} ORDER BY version DESC LIMIT 1");
-    let row = sqlx::query(AssertSqlSafe(newest))
-        .fetch_optional(connection)
-        .await
-        .map_err(fail)?;
+    let row = sqlx::query(&newest).fetch_optional(connection).await.map_err(fail)?;
     let Some(row) = row else { return Ok(None) };
     let (version, flavour): (i32, String) = (row.get(0), row.get(1));
     let known = Flavour::parse(&flavour).filter(|_| version <= VERSION);

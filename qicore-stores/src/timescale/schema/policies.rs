@@ -1,8 +1,8 @@
 //! Compression, retention and refresh: not versions of the schema but settings, compared and set at every opening.
 
 use qicore_data::Result;
+use sqlx::Row;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Row};
 
 use super::{Flavour, filled};
 use crate::timescale::config::{Period, Tables};
@@ -127,7 +127,7 @@ pub(super) async fn are_set(connection: &mut PgConnection, tables: &Tables, flav
         "SELECT obj_description('{schema}.qicore_schema'::regclass, 'pg_class')",
         tables,
     );
-    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await;
+    let row = sqlx::query(&sql).fetch_one(connection).await;
     let row = row.map_err(|error| mapped("timescale.schema", error))?;
     Ok(row.get::<Option<String>, _>(0).as_deref() == Some(comment(tables).as_str()))
 }

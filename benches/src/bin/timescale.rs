@@ -1,0 +1,155 @@
+//! Prints how fast the Timescale sink writes to a real PostgreSQL, against `psql`, a line each:
+//! `RATIO name value (ours X unit, reference Y unit)`. The database is named by `QICORE_POSTGRES_URL`.
+//!
+//! Arguments are names, or the beginnings of names. Without any, everything is measured.
+
+use std::io::Write;
+use std::time::Duration;
+
+use qicore::stores::timescale::Table;
+use qicore::{Event, EventType};
+use qicore_benches::ratio::measure;
+use qicore_benches::timescale::{Bench, deliveries, events};
+use qicore_benches::{Result, pipelines};
+
+/// Rows of a sample.
+const ROWS: u64 = 400_000;
+/// Rows of a delivery: what the sink asks for.
+const DELIVERY: usize = 20_000;
+const ROUNDS: usize = 5;
+
+fn main() -> Result<()> {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|start| name.starts_with(start.as_str()));
+    let url = std::env::var("QICORE_POSTGRES_URL").map_err(|_| "QICORE_POSTGRES_URL names no database")?;
+    let folder = tempfile::tempdir()?;
+    let bench = Bench::new(url, folder.path())?;
+    for (name, event_type) in [("candles", EventType::Candle), ("trades", EventType::Trade)] {
+        let table = Table::of(event_type).ok_or("no such table")?;
+        let events = events(event_type, ROWS)?;
+        new_rows(&bench, table, name, &events, &wanted)?;
+        known_rows(&bench, table, name, &events, &wanted)?;
+    }
+    floors(&bench, &wanted)
+}
+
+fn say(line: impl std::fmt::Display) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+/// New keys: one connection, and several, against one `\copy`.
+fn new_rows(
+    bench: &Bench,
+    table: &'static Table,
+    name: &str,
+    events: &[Event],
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<()> {
+    let file = bench.file(table, events)?;
+    for (variant, lanes, connections) in [("one", 1, 1), ("several", 4, 4)] {
+        let name = format!("timescale/{name}-new-{variant}");
+        if !wanted(&name) {
+            continue;
+        }
+        let runtime = pipelines::cores(2)?;
+        let lanes = deliveries(events, lanes, DELIVERY);
+        let ours = &mut || {
+            bench.empty(table)?;
+            let took = bench.write(&runtime, &lanes, connections)?;
+            all_there(bench, table, events.len())?;
+            Ok(took)
+        };
+        let reference = &mut || {
+            bench.empty(table)?;
+            bench.copy(table, &file)
+        };
+        say(measure(
+            &name,
+            "rows/s",
+            ROUNDS,
+            (ROWS as f64, ROWS as f64),
+            ours,
+            reference,
+        )?)?;
+    }
+    Ok(())
+}
+
+fn all_there(bench: &Bench, table: &Table, rows: usize) -> Result<()> {
+    let found = bench.count(table)?;
+    match found == rows as u64 {
+        true => Ok(()),
+        false => Err(format!("{found} of {rows} rows are in {}", table.name).into()),
+    }
+}
+
+/// Every tenth row there already, or all of them.
+fn known_rows(
+    bench: &Bench,
+    table: &'static Table,
+    name: &str,
+    events: &[Event],
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<()> {
+    let tenth: Vec<Event> = events.iter().step_by(10).cloned().collect();
+    for (variant, before) in [("tenth", tenth.as_slice()), ("all", events)] {
+        let name = format!("timescale/{name}-known-{variant}");
+        if !wanted(&name) {
+            continue;
+        }
+        let runtime = pipelines::cores(2)?;
+        let known = bench.file(table, before)?;
+        let known = {
+            let kept = known.with_extension("known");
+            std::fs::rename(&known, &kept)?;
+            kept
+        };
+        let file = bench.file(table, events)?;
+        let lanes = deliveries(events, 1, DELIVERY);
+        let prepare = || {
+            bench.empty(table)?;
+            bench.copy(table, &known)?;
+            bench.rewind()
+        };
+        let ours = &mut || {
+            prepare()?;
+            let took = bench.write(&runtime, &lanes, 1)?;
+            all_there(bench, table, events.len())?;
+            Ok(took)
+        };
+        let reference = &mut || {
+            prepare()?;
+            bench.staged_copy(table, &file)
+        };
+        say(measure(
+            &name,
+            "rows/s",
+            ROUNDS,
+            (ROWS as f64, ROWS as f64),
+            ours,
+            reference,
+        )?)?;
+    }
+    Ok(())
+}
+
+/// Against the speeds that the project promises: batches of 1,000, and single rows on eight connections.
+fn floors(bench: &Bench, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
+    let table = Table::of(EventType::Trade).ok_or("no such table")?;
+    let rows = [
+        ("timescale/batches-of-1000", 100_000, 1, 1000, 10_000.0),
+        ("timescale/single-rows", 16_000, 8, 1, 4_600.0),
+    ];
+    for (name, rows, lanes, size, promised) in rows.into_iter().filter(|row| wanted(row.0)) {
+        let runtime = pipelines::cores(2)?;
+        let lanes = deliveries(&events(EventType::Trade, rows)?, lanes, size);
+        let work = (rows as f64, rows as f64);
+        let reference = Duration::from_secs_f64(rows as f64 / promised);
+        let ours = &mut || {
+            bench.empty(table)?;
+            bench.write(&runtime, &lanes, lanes.len() as u32)
+        };
+        say(measure(name, "rows/s", 3, work, ours, &mut || Ok(reference))?)?;
+    }
+    Ok(())
+}

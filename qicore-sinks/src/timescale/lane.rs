@@ -5,8 +5,13 @@ use std::sync::Arc;
 
 use qicore_data::{Checkpoint, Delivery, Error, ErrorKind, Lane, Receipt, Result};
 
+use qicore_stores::timescale::{Failure, arrange};
+
 use super::Shared;
 use super::attempt::{Attempt, Outcome};
+
+/// Up to this many rows one statement is faster than a transaction with a copy.
+const FEW: usize = 32;
 
 /// A delivery that is not durable, and its rows that are not to be.
 pub(super) struct Staged {
@@ -63,19 +68,22 @@ impl LaneWriter {
                 Receipt::staged()
             });
         }
+        if self.put(delivery).await? {
+            self.committed(delivery.checkpoint.as_deref());
+            return Ok(Receipt::durable());
+        }
         self.staged.push(Staged::new(delivery));
         let outcome = self.attempt(delivery.checkpoint.is_some()).await;
-        let Some(last) = self.staged.last_mut() else {
-            return Ok(Receipt::durable());
-        };
-        match outcome {
+        let answered = self.staged.len() - 1;
+        match outcome.and_then(|outcome| self.none_late(answered).map(|()| outcome)) {
             Ok(Outcome::Committed) => {
                 self.committed(delivery.checkpoint.as_deref());
                 Ok(Receipt::durable())
             }
             Ok(Outcome::RolledBack) => {
                 let mut receipt = Receipt::staged();
-                for (place, reason) in &mut last.refused {
+                let refused = self.staged.iter_mut().skip(answered).flat_map(|last| &mut last.refused);
+                for (place, reason) in refused {
                     if let Some(reason) = reason.take() {
                         receipt.reject(*place, reason);
                     }
@@ -89,27 +97,73 @@ impl LaneWriter {
         }
     }
 
+    /// Writes a few rows of one kind with their checkpoint by a single statement. False if that is not for them: they
+    /// are many, of several kinds, the first of their lane, behind others that wait, or one of them is refused.
+    async fn put(&self, delivery: &Delivery) -> Result<bool> {
+        let (Some(held), Some(checkpoint)) = (&self.held, &delivery.checkpoint) else {
+            return Ok(false);
+        };
+        if delivery.len() > FEW || !self.staged.is_empty() {
+            return Ok(false);
+        }
+        let events = (0..).zip(delivery.iter());
+        let wanted = events.filter(|(_, event)| self.shared.wants(event.event_type()));
+        let [arranged] = &arrange(wanted)[..] else {
+            return Ok(false);
+        };
+        let rows: Vec<_> = arranged
+            .rows
+            .iter()
+            .filter_map(|place| delivery.get(*place as usize))
+            .collect();
+        let (shared, token) = (&self.shared, self.shared.token(delivery));
+        let put = shared
+            .store
+            .put(&shared.writer, (held, checkpoint), &token, arranged.table, &rows);
+        match put.await {
+            Ok(_) => Ok(true),
+            Err(Failure::Other(error)) => Err(error.with("lane", &self.lane)),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Commits what waits, with the checkpoint of the last delivery.
     pub(super) async fn flush(&mut self) -> Result<()> {
         let Some(checkpoint) = self.staged.last().and_then(|staged| staged.delivery.checkpoint.clone()) else {
             return Ok(());
         };
-        match self.attempt(true).await? {
+        let outcome = self.attempt(true).await?;
+        self.none_late(self.staged.len())?;
+        match outcome {
             Outcome::Committed => {
                 self.committed(Some(&checkpoint));
                 Ok(())
             }
-            Outcome::RolledBack => {
-                let message = "a row that the database took is refused now: start again, to have it refused by name";
-                let reasons = self.staged.iter_mut().flat_map(|staged| staged.refused.values_mut());
-                let reason = reasons.filter_map(Option::take).next();
-                let error = Error::new(ErrorKind::Rejected, "timescale.flush", message).with("lane", &self.lane);
-                Err(match reason {
-                    Some(reason) => error.with_source(reason),
-                    None => error,
-                })
-            }
+            Outcome::RolledBack => Err(Error::new(
+                ErrorKind::Internal,
+                "timescale.flush",
+                "rolled back without a refused row",
+            )),
         }
+    }
+
+    /// A row that was taken when its delivery was answered, and is refused now, cannot be told by its place any more.
+    /// It stays among those that are to be written.
+    fn none_late(&mut self, answered: usize) -> Result<()> {
+        let mut late = None;
+        for staged in self.staged.iter_mut().take(answered) {
+            staged.refused.retain(|_, reason| match reason.take() {
+                Some(reason) => {
+                    late.get_or_insert(reason);
+                    false
+                }
+                None => true,
+            });
+        }
+        let Some(reason) = late else { return Ok(()) };
+        let message = "a row that the database took is refused now: start again, to have it refused by name";
+        let error = Error::new(ErrorKind::Rejected, "timescale.flush", message).with("lane", &self.lane);
+        Err(error.with("reason", reason.message()).with_source(reason))
     }
 
     async fn attempt(&mut self, commit: bool) -> Result<Outcome> {

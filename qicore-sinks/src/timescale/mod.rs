@@ -18,6 +18,7 @@ mod attempt;
 mod config;
 mod habit;
 mod lane;
+mod load;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -65,6 +66,17 @@ struct Shared {
     habits: Habits,
     /// Tells this process's deliveries from those of another one.
     process: String,
+}
+
+impl Shared {
+    fn wants(&self, event_type: EventType) -> bool {
+        self.only.is_empty() || self.only.contains(&event_type)
+    }
+
+    /// What tells a delivery of this process from all others.
+    fn token(&self, delivery: &Delivery) -> String {
+        format!("{}/{}", self.process, delivery.token())
+    }
 }
 
 impl fmt::Debug for Timescale {

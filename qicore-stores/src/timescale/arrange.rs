@@ -1,9 +1,9 @@
 //! A delivery's events by table, in the order of their keys, each key once.
 
-use std::collections::HashMap;
-
 use qicore_data::columns::{self, Cell};
 use qicore_data::{Data, Event, EventType, Exchange, Label, Symbol, Timeframe, TradeId};
+
+use rustc_hash::FxHashMap;
 
 use super::tables::Table;
 
@@ -31,23 +31,26 @@ type Group = (Symbol, Exchange, Within);
 /// that all of them, written one after the other, would leave.
 ///
 /// `events` are given with their places. Rows without a key keep their order within a symbol.
-pub fn arrange<'a>(events: impl Iterator<Item = (u32, &'a Event)> + Clone) -> Vec<Arranged> {
-    let groups = ranks(events.clone());
+pub fn arrange<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> Vec<Arranged> {
+    let mut numbers: FxHashMap<Group, u32> = FxHashMap::default();
     let mut rows: Vec<Vec<Row<'a>>> = EventType::ALL.iter().map(|_| Vec::new()).collect();
     for (place, event) in events {
+        let next = numbers.len() as u32;
         rows[event.event_type().index()].push(Row {
-            group: groups[&group(event)],
+            group: *numbers.entry(group(event)).or_insert(next),
             time: event.timestamp.nanos(),
             id: id(event),
             place,
             event,
         });
     }
+    let ranks = ranks(numbers);
     let of_table = |table: &'static Table| {
         let mut rows = std::mem::take(&mut rows[table.event_type.index()]);
         if rows.is_empty() {
             return None;
         }
+        rows.iter_mut().for_each(|row| row.group = ranks[row.group as usize]);
         if table.is_keyed() {
             rows.sort_unstable_by_key(|row| (row.group, row.time, row.id, row.place));
             fold(table, &mut rows);
@@ -80,15 +83,14 @@ fn group(event: &Event) -> Group {
     (event.symbol, event.exchange, within)
 }
 
-/// The place of each group among all, by its names.
-fn ranks<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> HashMap<Group, u32> {
-    let mut ranks = HashMap::new();
-    for (_, event) in events {
-        ranks.entry(group(event)).or_default();
-    }
-    let mut groups: Vec<Group> = ranks.keys().copied().collect();
+/// The place of each group among all by its names, at its number.
+fn ranks(numbers: FxHashMap<Group, u32>) -> Vec<u32> {
+    let mut groups: Vec<(Group, u32)> = numbers.into_iter().collect();
     groups.sort_unstable();
-    ranks.extend(groups.into_iter().zip(0..));
+    let mut ranks = vec![0; groups.len()];
+    for (rank, (_, number)) in (0..).zip(groups) {
+        ranks[number as usize] = rank;
+    }
     ranks
 }
 

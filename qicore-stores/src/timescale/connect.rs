@@ -1,14 +1,19 @@
 //! The pool of connections, and what every session begins with.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
-use qicore_data::Result;
+use qicore_data::{Error, ErrorKind, Result, RetryAdvice};
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions, Executor, PgPool, Postgres};
+use tokio::time::timeout;
 
 use super::config::Connection;
 use super::error::mapped;
+
+/// How long a try takes that is only to tell why there is no connection.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// Connections to one database.
 #[derive(Debug, Clone)]
@@ -33,11 +38,33 @@ impl Connections {
 
     /// A connection of one's own for a while.
     pub(super) async fn lease(&self, operation: &'static str) -> Result<Lease> {
-        let connection = self.0.acquire().await.map_err(|error| mapped(operation, error))?;
-        Ok(Lease {
-            connection,
-            clean: false,
-        })
+        match self.0.acquire().await {
+            Ok(connection) => Ok(Lease {
+                connection,
+                clean: false,
+            }),
+            Err(error) => Err(self.failed(operation, error).await),
+        }
+    }
+
+    /// Why no connection was had. The pool tries until its time is up and keeps the reason to itself: one more try
+    /// tells it.
+    async fn failed(&self, operation: &'static str, error: sqlx::Error) -> Error {
+        let options = self.0.connect_options();
+        let told = match error {
+            sqlx::Error::PoolTimedOut => match timeout(PROBE, options.connect()).await {
+                Ok(Err(error)) => mapped(operation, error),
+                probed => {
+                    let message = match probed {
+                        Ok(_) => "no connection came free within connect_timeout",
+                        Err(_) => "the server does not answer within connect_timeout",
+                    };
+                    Error::new(ErrorKind::Timeout, operation, message).with_retry(RetryAdvice::Backoff)
+                }
+            },
+            error => mapped(operation, error),
+        };
+        told.with("server", format!("{}:{}", options.get_host(), options.get_port()))
     }
 
     pub(super) async fn close(&self) {

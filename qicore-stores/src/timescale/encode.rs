@@ -70,6 +70,9 @@ impl Rows {
         Ok(())
     }
 
+    /// A copy of no rows.
+    pub(super) const EMPTY: [&'static [u8]; 3] = [HEADER, &[], &TRAILER];
+
     /// The rows of a range as the pieces of one copy: header, rows, trailer.
     pub fn copy(&self, range: std::ops::Range<usize>) -> [&[u8]; 3] {
         let at = |row: usize| self.starts.get(row).copied().unwrap_or(self.bytes.len());

@@ -70,9 +70,22 @@ pub(super) async fn advance(
     if let Some(from) = from {
         query = query.bind(position(from)?).bind(from.finished);
     }
-    if query.execute(&mut *connection).await.map_err(fail)?.rows_affected() == 1 {
-        return Ok(Moved::Now);
+    match query.execute(&mut *connection).await.map_err(fail)?.rows_affected() {
+        1 => Ok(Moved::Now),
+        _ => found(connection, table, writer, from, to, token).await,
     }
+}
+
+/// Where a lane is that was not where it was thought to be: moved by this delivery before, or by someone else.
+pub(super) async fn found(
+    connection: &mut PgConnection,
+    table: &str,
+    writer: &WriterId,
+    from: Option<&Checkpoint>,
+    to: &Checkpoint,
+    token: &str,
+) -> Result<Moved> {
+    let fail = |error| mapped("timescale.advance", error).with("lane", &to.lane);
     let sql = format!("SELECT position, token FROM {table} WHERE pipeline = $1 AND sink = $2 AND lane = $3");
     let query = sqlx::query(&sql)
         .bind(&*writer.pipeline)
@@ -98,7 +111,7 @@ fn moved_by_another(writer: &WriterId, from: Option<&Checkpoint>, to: &Checkpoin
         .with("stored", told(held))
 }
 
-fn position(checkpoint: &Checkpoint) -> Result<i64> {
+pub(super) fn position(checkpoint: &Checkpoint) -> Result<i64> {
     let offset = checkpoint.position.offset;
     i64::try_from(offset).map_err(|_| {
         let message = format!("the offset {offset} is more than a bigint holds");

@@ -19,6 +19,7 @@ mod numeric;
 mod queries;
 mod read;
 mod schema;
+mod small;
 mod tables;
 mod transaction;
 
@@ -34,7 +35,7 @@ pub use queries::Missing;
 pub use read::{Cursor, Page, Reading, Selection};
 pub use schema::{Flavour, VERSION, roles, script};
 pub use tables::Table;
-pub use transaction::Transaction;
+pub use transaction::{Copying, Target, Transaction};
 
 use connect::{Connections, Lease};
 use tables::Statements;

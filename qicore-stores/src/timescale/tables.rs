@@ -6,6 +6,7 @@ use qicore_data::EventType;
 use qicore_data::columns::{self, Kind};
 
 use super::config::quoted;
+use super::small;
 
 /// The column that keeps the order of arrival.
 pub(super) const SEQUENCE: &str = "seq";
@@ -187,6 +188,26 @@ impl Table {
         self.key.contains(&column)
     }
 
+    /// The columns with their types, as a definition of a row has them.
+    pub(super) fn definitions(&self) -> Vec<String> {
+        let of = |column: &TableColumn| {
+            let types = match column.stored {
+                Stored::Text => ["text", ""],
+                Stored::Numeric => ["numeric", ""],
+                Stored::Time => ["timestamptz", "smallint"],
+                Stored::WholeTime => ["timestamptz", ""],
+                Stored::Count => ["bigint", ""],
+                Stored::Flag => ["boolean", ""],
+                Stored::Levels => ["numeric[]", ""],
+                Stored::Object => ["jsonb", ""],
+                Stored::Interval => ["interval", ""],
+            };
+            let named = column.names().zip(types);
+            named.map(|(name, of)| format!("{name} {of}")).collect::<Vec<_>>()
+        };
+        self.columns.iter().flat_map(of).collect()
+    }
+
     /// The columns that the table is read in order of.
     pub(super) fn ordered_by(&self) -> impl Iterator<Item = &'static str> {
         self.order.split(", ")
@@ -218,6 +239,8 @@ pub(super) struct Statements {
     pub(super) copy_stage: String,
     /// From there into the table: what is new, and what corrects a row and is not older.
     pub(super) merge: String,
+    /// A few rows, and the lane that they move.
+    pub(super) small: String,
 }
 
 impl Statements {
@@ -234,7 +257,11 @@ impl Statements {
             ),
             stage_name: stage.clone(),
             copy_stage: format!("COPY {stage} ({columns}) FROM STDIN (FORMAT binary)"),
-            merge: merge(table, &target, &stage, &columns),
+            merge: format!(
+                "INSERT INTO {target} AS old ({columns}) SELECT {columns} FROM {stage}{}",
+                on_conflict(table)
+            ),
+            small: small::statement(schema, table, &target, &columns, &on_conflict(table)),
         }
     }
 }
@@ -242,21 +269,24 @@ impl Statements {
 /// Values that tell how a row came here, not what it says: a row that differs in these alone is unchanged.
 const CARRIER: &[&str] = &["source", "origin", "received", "received_ns"];
 
-fn merge(table: &Table, target: &str, stage: &str, columns: &str) -> String {
+/// What is to be done where a row is there already.
+fn on_conflict(table: &Table) -> String {
+    if !table.is_keyed() {
+        return String::new();
+    }
     let names = table.column_names();
-    let others = || names.iter().filter(|name| !table.key.contains(&name.as_str()));
+    let others = || names.iter().filter(|name| !table.has_key(name));
     let list = |prefix: &str| {
         let said = others().filter(|name| !CARRIER.contains(&name.as_str()));
         said.map(|name| format!("{prefix}.{name}"))
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let key = table.key.join(", ");
     let set: Vec<_> = others().map(|name| format!("{name} = excluded.{name}")).collect();
     format!(
-        "INSERT INTO {target} AS old ({columns}) SELECT {columns} FROM {stage} \
-         ON CONFLICT ({key}) DO UPDATE SET {set}, updated_at = now() \
+        " ON CONFLICT ({key}) DO UPDATE SET {set}, updated_at = now() \
          WHERE ({said}) IS DISTINCT FROM ({new}) AND {not_older}",
+        key = table.key.join(", "),
         set = set.join(", "),
         said = list("old"),
         new = list("excluded"),

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use qicore_data::{Checkpoint, Result, WriterId};
 use sqlx::Executor;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgCopyIn};
 
 use super::connect::Lease;
 use super::encode::Rows;
 use super::error::{Failure, mapped};
 use super::lanes::{self, Moved};
-use super::{Statements, Store, Table};
+use super::{Store, Table};
 
 /// Pieces of a copy that are sent at once.
 const PIECE: usize = 256 << 10;
@@ -58,33 +58,40 @@ impl Transaction<'_> {
         lanes::advance(&mut self.lease, &table, writer, from, to, token).await
     }
 
-    fn statements(&self, table: &Table) -> &Statements {
-        self.store.statements(table)
+    /// Begins a copy into a table, or into the session's staging table for it.
+    ///
+    /// Straight is the fastest way, but it fails where a row is there already.
+    pub async fn copy(&mut self, table: &Table, target: Target) -> Result<Copying<'_>, Failure> {
+        let failed = |error| Failure::of("timescale.copy", error);
+        let statements = self.store.statements(table);
+        let sql = match target {
+            Target::Table => &statements.copy,
+            Target::Staging => {
+                self.lease.execute(statements.stage.as_str()).await.map_err(failed)?;
+                &statements.copy_stage
+            }
+        };
+        let copy = self.lease.copy_in_raw(sql).await.map_err(failed)?;
+        Ok(Copying { copy, begun: false })
     }
 
-    /// Writes rows straight into their table: the fastest way, which fails where one is there already.
-    pub async fn copy(&mut self, rows: &Rows, range: Range<usize>) -> Result<(), Failure> {
-        let sql = &self.store.statements(rows.table()).copy;
-        copy(&mut self.lease, sql, rows, range).await
-    }
-
-    /// Writes rows by way of a staging table: what is there already is left, or corrected where the new row is not
+    /// Takes the staged rows into their table: what is there already is left, or corrected where the new row is not
     /// older and says something else.
-    pub async fn merge(&mut self, rows: &Rows, range: Range<usize>) -> Result<(), Failure> {
-        let Statements {
-            stage,
-            copy_stage,
-            merge,
-            ..
-        } = self.store.statements(rows.table());
+    pub async fn merge(&mut self, table: &Table) -> Result<(), Failure> {
         let failed = |error| Failure::of("timescale.merge", error);
-        self.lease.execute(stage.as_str()).await.map_err(failed)?;
-        copy(&mut self.lease, copy_stage, rows, range).await?;
-        let merged = self.lease.execute(merge.as_str()).await;
-        // Rows of a later range are not to meet these.
-        let emptied = format!("DELETE FROM {}", self.statements(rows.table()).stage_name);
-        merged.map_err(failed)?;
-        self.lease.execute(emptied.as_str()).await.map(drop).map_err(failed)
+        let statements = self.store.statements(table);
+        self.lease
+            .execute(statements.merge.as_str())
+            .await
+            .map(drop)
+            .map_err(failed)
+    }
+
+    /// Empties the staging table, for more rows of the same transaction.
+    pub async fn clear_staging(&mut self, table: &Table) -> Result<()> {
+        let sql = format!("DELETE FROM {}", self.store.statements(table).stage_name);
+        let done = self.lease.execute(sql.as_str()).await;
+        done.map(drop).map_err(|error| mapped("timescale.merge", error))
     }
 
     /// Marks where to [go back](Self::back) to.
@@ -124,13 +131,53 @@ impl Transaction<'_> {
     }
 }
 
-async fn copy(connection: &mut PgConnection, sql: &str, rows: &Rows, range: Range<usize>) -> Result<(), Failure> {
-    let failed = |error| Failure::of("timescale.copy", error);
-    let mut copy = connection.copy_in_raw(sql).await.map_err(failed)?;
-    for part in rows.copy(range) {
-        for piece in part.chunks(PIECE) {
-            copy.send(piece).await.map_err(failed)?;
-        }
+/// Where a copy goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Straight into the table.
+    Table,
+    /// Into the staging table, to be [merged](Transaction::merge).
+    Staging,
+}
+
+/// A copy under way. The server works on what has been sent while more is made.
+#[allow(missing_debug_implementations, reason = "the driver's part of it has none")]
+pub struct Copying<'a> {
+    copy: PgCopyIn<&'a mut PgConnection>,
+    begun: bool,
+}
+
+impl Copying<'_> {
+    /// Sends rows of a range. A row that the database refuses is told by [`finish`](Self::finish).
+    pub async fn send(&mut self, rows: &Rows, range: Range<usize>) -> Result<(), Failure> {
+        let [header, rows, _] = rows.copy(range);
+        let header = if std::mem::replace(&mut self.begun, true) {
+            &[]
+        } else {
+            header
+        };
+        self.pieces(header).await?;
+        self.pieces(rows).await
     }
-    copy.finish().await.map(drop).map_err(failed)
+
+    /// Ends the copy.
+    pub async fn finish(mut self) -> Result<(), Failure> {
+        let [header, _, trailer] = Rows::EMPTY;
+        let header = if self.begun { &[] } else { header };
+        self.pieces(header).await?;
+        self.pieces(trailer).await?;
+        self.copy
+            .finish()
+            .await
+            .map(drop)
+            .map_err(|error| Failure::of("timescale.copy", error))
+    }
+
+    async fn pieces(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        for piece in bytes.chunks(PIECE) {
+            let sent = self.copy.send(piece).await;
+            sent.map_err(|error| Failure::of("timescale.copy", error))?;
+        }
+        Ok(())
+    }
 }

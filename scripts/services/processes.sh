@@ -1,13 +1,14 @@
 # shellcheck shell=bash disable=SC2154 # variables of services.sh
 # Processes and ports, for services.sh. A process is known by its mark: its id and the instant it started.
 
-# When a process started, in clock ticks since boot. Fails when it is gone; a zombie is gone.
+# When a process started, in clock ticks since boot. Fails when it is gone; a zombie is gone, unless threads of it still
+# end: they hold its ports.
 started() { # PID
   local line fields
   [[ $1 =~ ^[0-9]+$ ]] || return 1
   { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
   read -ra fields <<<"${line##*) }"
-  [[ ${fields[0]} != [ZX] ]] && echo "${fields[19]}"
+  [[ ${fields[0]} != [ZX] || ${fields[17]} -gt 1 ]] && echo "${fields[19]}"
 }
 
 mark() { echo "$1 $(started "$1")"; } # PID

@@ -195,16 +195,29 @@ impl Connection {
                 TlsMode::VerifyFull => PgSslMode::VerifyFull,
             });
         }
-        if let Some(pem) = &self.tls_ca {
+        if let Some(pem) = readable("tls_ca", &self.tls_ca)? {
             options = options.ssl_root_cert(pem);
         }
-        if let Some(pem) = &self.tls_cert {
+        if let Some(pem) = readable("tls_cert", &self.tls_cert)? {
             options = options.ssl_client_cert(pem);
         }
-        if let Some(pem) = &self.tls_key {
+        if let Some(pem) = readable("tls_key", &self.tls_key)? {
             options = options.ssl_client_key(pem);
         }
         Ok(options.application_name(&self.application_name))
+    }
+}
+
+/// A file that is read at each connecting: that it is missing would only be told there, again and again and without its
+/// name.
+fn readable<'a>(setting: &str, path: &'a Option<PathBuf>) -> Result<Option<&'a PathBuf>> {
+    let Some(path) = path else { return Ok(None) };
+    match std::fs::File::open(path) {
+        Ok(_) => Ok(Some(path)),
+        Err(error) => {
+            let message = format!("{setting}: {} cannot be read: {error}", path.display());
+            Err(Error::config("timescale.config", message))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The database's errors in the project's terms.
 
+use std::io::ErrorKind::InvalidData;
+
 use qicore_data::{Error, ErrorKind, RetryAdvice};
 use sqlx::postgres::PgDatabaseError;
 
@@ -127,6 +129,10 @@ pub(super) fn mapped(operation: &'static str, error: sqlx::Error) -> Error {
     }
     let (kind, retry) = match &error {
         sqlx::Error::PoolTimedOut => (ErrorKind::Timeout, RetryAdvice::Backoff),
+        // What the other side shows of itself will be the same the next time.
+        sqlx::Error::Io(io) if io.kind() == InvalidData && io.to_string().contains("certificate") => {
+            (ErrorKind::Unauthorized, RetryAdvice::Never)
+        }
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed | sqlx::Error::BeginFailed => {
             (ErrorKind::Unavailable, RetryAdvice::Backoff)
         }

@@ -3,7 +3,7 @@
 use qicore_data::{Event, EventType};
 use qicore_stores::timescale::{Connection, Selection, Store, Table, Tables};
 use sqlx::postgres::{PgConnection, Postgres};
-use sqlx::{AssertSqlSafe, Connection as _, Decode, Executor, Row, Type};
+use sqlx::{Connection as _, Decode, Executor, Row, Type};
 
 /// A schema of a database: all that a test needs to know of a server.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ impl Database {
     pub(crate) async fn connect(&self) -> PgConnection {
         let mut connection = PgConnection::connect(&self.url).await.unwrap();
         let path = format!("SET search_path TO \"{}\", public", self.schema);
-        connection.execute(AssertSqlSafe(path)).await.unwrap();
+        connection.execute(path.as_str()).await.unwrap();
         connection
     }
 
@@ -89,7 +89,7 @@ impl Database {
     /// Runs statements that may fail.
     pub(crate) async fn try_sql(&self, sql: &str) -> Result<(), sqlx::Error> {
         let mut connection = self.connect().await;
-        let done = connection.execute(AssertSqlSafe(sql)).await;
+        let done = connection.execute(sql).await;
         // The one backend of TimescaleDB is not to be left to the next test in the middle of something.
         connection.close().await?;
         done.map(drop)
@@ -101,7 +101,7 @@ impl Database {
         T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
         let mut connection = self.connect().await;
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await;
+        let rows = sqlx::query(sql).fetch_all(&mut connection).await;
         let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
         connection.close().await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
@@ -124,7 +124,10 @@ impl Database {
     /// All events of a kind, in the order of their times.
     pub(crate) async fn events(&self, event_type: EventType) -> Vec<Event> {
         let store = self.store();
-        let reading = store.read(&Selection::of(event_type), None, 1000).await.unwrap();
+        let reading = store
+            .read(&Selection::of(event_type), None, qicore_data::BatchLimit::default())
+            .await
+            .unwrap();
         let events = reading.all().await.unwrap();
         store.close().await;
         events

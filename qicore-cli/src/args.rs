@@ -13,6 +13,7 @@ use qicore::{Symbol, Timeframe};
   qicore decode --source binance trades.jsonl              bare payloads of one venue
   qicore check pipeline.toml                               every mistake with its line, without connecting
   qicore run pipeline.toml                                 Ctrl-C writes and commits what has been read
+  qicore schema timescale | less                           the tables of TimescaleDB and PostgreSQL
   qicore list                                              the plugins of this build
 
 QICORE_LOG sets the log filter (e.g. QICORE_LOG=qicore_stream=debug).")]
@@ -34,6 +35,9 @@ pub(crate) enum Command {
     Decode(Decode),
     /// List the plugins that pipeline files can name.
     List(List),
+    /// Print the schema of a store as a script, for reading or for running it under another role.
+    #[command(subcommand)]
+    Schema(Schema),
     /// Look at dead letters, or send them through a pipeline again.
     #[command(subcommand)]
     DeadLetter(DeadLetter),
@@ -96,6 +100,35 @@ pub(crate) enum Kind {
     Sources,
     Transforms,
     Sinks,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schema {
+    /// TimescaleDB and PostgreSQL, for `psql`.
+    Timescale(TimescaleSchema),
+}
+
+/// The sink applies the same by itself when it opens, unless `tables.migrate = false`. Run by hand:
+///
+///   qicore schema timescale --pipeline pipeline.toml | psql -v ON_ERROR_STOP=1 "$URL"
+#[derive(Debug, clap::Args)]
+pub(crate) struct TimescaleSchema {
+    /// Take the schema's name, chunks and policies from the timescale sink of this pipeline file.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) pipeline: Option<PathBuf>,
+    /// What the database is; TimescaleDB's Apache edition has views instead of continuous aggregates.
+    #[arg(long, value_enum, default_value = "timescale")]
+    pub(crate) mode: SchemaMode,
+    /// Print the script that makes the roles of a writer, a reader and a migrator instead.
+    #[arg(long)]
+    pub(crate) roles: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaMode {
+    Timescale,
+    TimescaleApache,
+    Plain,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,7 +13,7 @@ use qicore::{Error, Event, Handle, Mistakes, Pipeline, Plugin, Result, Summary, 
 use crate::args::{Check, DeadLetter, Decode, Kind, List, ReplayLetters, Run, Show};
 use crate::report;
 
-fn read(path: &Path) -> Result<String> {
+pub(crate) fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))
 }
 

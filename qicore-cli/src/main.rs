@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod report;
+mod schema;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ async fn main() -> ExitCode {
         Command::Check(check) => commands::check(&check).await,
         Command::Decode(decode) => commands::decode(&decode).await,
         Command::List(list) => commands::list(&list),
+        Command::Schema(store) => schema::print(&store),
         Command::DeadLetter(command) => commands::dead_letter(&command).await,
     };
     result.unwrap_or_else(|error| {

@@ -16,6 +16,8 @@ pub mod generator;
 pub mod kraken;
 #[cfg(feature = "replay")]
 pub mod replay;
+#[cfg(feature = "timescale")]
+pub mod timescale;
 mod venue;
 
 use qicore_data::{Build, Plugin, Source};
@@ -24,6 +26,8 @@ use qicore_data::{Build, Plugin, Source};
 pub use generator::Generator;
 #[cfg(feature = "replay")]
 pub use replay::Replay;
+#[cfg(feature = "timescale")]
+pub use timescale::TimescaleRows;
 pub use venue::{NewDecoder, SymbolMap, VENUES, Venue, VenueContext, book};
 
 /// The builder of a source, where its feature is on.
@@ -50,6 +54,12 @@ pub const SOURCES: &[Plugin<Box<dyn Source>>] = &[
         "a deterministic synthetic market",
         "generator",
         build!("generator", generator::Generator),
+    ),
+    Plugin::behind(
+        "timescale",
+        "rows stored in TimescaleDB or PostgreSQL, in the order of their times",
+        "timescale",
+        build!("timescale", timescale::TimescaleRows),
     ),
     Plugin::behind(
         "dead-letters",

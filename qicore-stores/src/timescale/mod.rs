@@ -23,7 +23,7 @@ mod small;
 mod tables;
 mod transaction;
 
-use qicore_data::Result;
+use qicore_data::{Error, ErrorKind, Result};
 
 pub use arrange::{Arranged, arrange};
 pub use config::{Connection, Mode, Period, Tables, TlsMode};
@@ -75,6 +75,23 @@ impl Store {
         let flavour = schema::migrate(&mut lease, &self.tables).await?;
         lease.give_back();
         Ok(flavour)
+    }
+
+    /// Checks that the schema is there, in a version that this program reads.
+    ///
+    /// # Errors
+    /// [`Schema`](qicore_data::ErrorKind::Schema) where it is not, and what connecting fails with.
+    pub async fn check(&self) -> Result<()> {
+        let mut lease = self.lease("timescale.check").await?;
+        let found = schema::found(&mut lease, &self.tables).await?;
+        lease.give_back();
+        match found {
+            Some(_) => Ok(()),
+            None => {
+                let message = "the database has no schema of QiCore: is it another one?";
+                Err(Error::new(ErrorKind::Schema, "timescale.check", message).with("schema", &self.tables.schema))
+            }
+        }
     }
 
     /// Closes all connections.

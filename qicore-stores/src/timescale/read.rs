@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use qicore_data::{Error, ErrorKind, Event, EventType, Exchange, Result, Symbol, Timeframe, Timestamp};
+use qicore_data::{BatchLimit, Error, ErrorKind, Event, EventType, Exchange, Result, Symbol, Timeframe, Timestamp};
 use sqlx::Executor;
 use sqlx::postgres::PgRow;
 use tokio::sync::mpsc;
@@ -164,12 +164,12 @@ impl Reading {
 }
 
 impl Store {
-    /// Reads rows in the order of their times, in pages of at most `page` rows, from the beginning or from behind a
-    /// row. One statement reads them all, from one state of the database.
+    /// Reads rows in the order of their times, in pages of at most so many rows and bytes, from the beginning or from
+    /// behind a row. One statement reads them all, from one state of the database.
     ///
     /// # Errors
     /// What the database fails with. What fails later is told by [`Reading::next`].
-    pub async fn read(&self, selection: &Selection, after: Option<&Cursor>, page: usize) -> Result<Reading> {
+    pub async fn read(&self, selection: &Selection, after: Option<&Cursor>, page: BatchLimit) -> Result<Reading> {
         let Some(table) = Table::of(selection.event_type) else {
             let message = format!("there is no table of {}s", selection.event_type);
             return Err(Error::new(ErrorKind::Unsupported, "timescale.read", message));
@@ -183,7 +183,7 @@ impl Store {
         let query = Query::new(&self.qualified(table.name), table, selection, after)?;
         let (give, pages) = mpsc::channel(2);
         let task = tokio::spawn(async move {
-            if let Err(error) = stream(lease, table, query, page.max(1), &give).await {
+            if let Err(error) = stream(lease, table, query, page, &give).await {
                 // Who no longer listens does not want to know.
                 let _ = give.send(Err(error)).await;
             }
@@ -196,7 +196,7 @@ async fn stream(
     mut lease: Lease,
     table: &'static Table,
     query: Query,
-    page: usize,
+    page: BatchLimit,
     give: &mpsc::Sender<Result<Page>>,
 ) -> Result<()> {
     let fail = |error| mapped("timescale.read", error);
@@ -208,19 +208,22 @@ async fn stream(
         };
     }
     let mut rows = bound.fetch(&mut *lease);
-    let (mut events, mut last) = (Vec::with_capacity(page), None);
+    let (mut events, mut bytes, mut last) = (Vec::new(), 0, None);
     loop {
         let row = rows.try_next().await.map_err(fail)?;
         let ended = row.is_none();
         if let Some(row) = row {
-            events.push(decode::event(table, &row)?);
+            let event = decode::event(table, &row)?;
+            bytes += event.weight();
+            events.push(event);
             last = Some(row);
         }
         if let Some(last) = &last
-            && (events.len() == page || ended && !events.is_empty())
+            && (events.len() >= page.items || bytes >= page.bytes || ended && !events.is_empty())
         {
             let cursor = Cursor::behind(table, last)?;
-            let events = std::mem::replace(&mut events, Vec::with_capacity(page));
+            let events = std::mem::take(&mut events);
+            bytes = 0;
             if give.send(Ok(Page { events, cursor })).await.is_err() {
                 return Ok(());
             }

@@ -49,9 +49,13 @@ pub(super) fn sql(tables: &Tables, flavour: Flavour) -> String {
             &tables.candle_retention
         };
         if tables.compress_after != Period::OFF {
+            // Once there are compressed chunks their order is not to be set again.
             add(format!(
-                "ALTER TABLE {{schema}}.{table} SET (timescaledb.compress, \
-                 timescaledb.compress_segmentby = 'symbol, exchange', timescaledb.compress_orderby = '{order}')"
+                "DO $$ BEGIN IF NOT (SELECT compression_enabled FROM timescaledb_information.hypertables \
+                 WHERE hypertable_schema = '{{schema_text}}' AND hypertable_name = '{table}') THEN\n\
+                 ALTER TABLE {{schema}}.{table} SET (timescaledb.compress, \
+                 timescaledb.compress_segmentby = 'symbol, exchange', timescaledb.compress_orderby = '{order}');\n\
+                 END IF; END $$"
             ));
         }
         add(format!("SELECT remove_compression_policy({name}, if_exists => true)"));

@@ -1,0 +1,277 @@
+//! Rows stored in TimescaleDB or PostgreSQL, in the order of their times: for backtests, for copies into other stores.
+//!
+//! Each kind of row is a lane, `timescale/SCHEMA/KIND`, read by one statement from one state of the database, as fast as
+//! the pipeline takes it; what has not been asked for waits in the server. Offsets count rows. A restart goes on behind
+//! the last row that was committed, by its time and key: rows that were stored before that row's time in the meantime
+//! are not read.
+//!
+//! A connection that is lost is made again, with growing pauses, and reading goes on where it was.
+
+mod config;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use qicore_data::{
+    Batch, BatchLimit, Error, ErrorKind, EventType, FromStart, Lane, LaneEnd, Mistakes, Position, Progress, Result,
+    Resume, RetryAdvice, Settings, Source, SourceCapabilities,
+};
+use qicore_stores::timescale::{Connection, Cursor, Page, Reading, Store};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep_until};
+
+pub use config::TimescaleRowsConfig;
+
+const NAME: &str = "timescale";
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Reads stored rows.
+///
+/// ```
+/// use qicore_data::{EventType, Timeframe};
+/// use qicore_sources::TimescaleRows;
+/// use qicore_stores::timescale::Connection;
+/// let bars = TimescaleRows::new(Connection::url("postgres://reader@db.example.com/market"))
+///     .types([EventType::Candle])
+///     .timeframe(Timeframe::M1);
+/// ```
+pub struct TimescaleRows {
+    config: TimescaleRowsConfig,
+    store: Option<Store>,
+    resume: Arc<dyn Resume>,
+    /// What is yet to be read, the kind that is being read first.
+    kinds: VecDeque<Kind>,
+    read: u64,
+    failures: u32,
+    pause_until: Option<Instant>,
+}
+
+/// One kind of row, and how far it has been read.
+struct Kind {
+    event_type: EventType,
+    lane: Lane,
+    known: bool,
+    offset: u64,
+    after: Option<Cursor>,
+    reading: Option<Reading>,
+}
+
+/// What a position holds beside the offset.
+#[derive(Debug, Serialize, Deserialize)]
+struct Detail {
+    /// What is selected, so that another selection is not taken up in the middle.
+    selection: String,
+    /// Behind which row to go on.
+    after: String,
+}
+
+impl fmt::Debug for TimescaleRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimescaleRows")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TimescaleRows {
+    /// All candles of a database.
+    pub fn new(connection: Connection) -> Self {
+        Self::from_config(TimescaleRowsConfig {
+            connection,
+            ..TimescaleRowsConfig::default()
+        })
+    }
+
+    /// From its configuration.
+    pub fn from_config(config: TimescaleRowsConfig) -> Self {
+        Self {
+            config,
+            store: None,
+            resume: Arc::new(FromStart),
+            kinds: VecDeque::new(),
+            read: 0,
+            failures: 0,
+            pause_until: None,
+        }
+    }
+
+    pub(crate) fn build(settings: &Settings) -> Result<Box<dyn Source>, Mistakes> {
+        let config: TimescaleRowsConfig = settings.read()?;
+        config.check().map_err(|error| settings.mistake(error.message()))?;
+        Ok(Box::new(Self::from_config(config)))
+    }
+
+    fn kind(&self, event_type: EventType) -> Kind {
+        Kind {
+            event_type,
+            lane: Lane::new(format!("{NAME}/{}/{event_type}", self.config.schema)),
+            known: false,
+            offset: 0,
+            after: None,
+            reading: None,
+        }
+    }
+
+    /// What is selected of a kind, as text.
+    fn identity(&self, event_type: EventType) -> String {
+        let config = &self.config;
+        let names = |names: Vec<&str>| names.join(" ");
+        format!(
+            "{event_type} symbols={} exchanges={} timeframe={} from={} to={}",
+            names(config.symbols.iter().map(|symbol| symbol.as_str()).collect()),
+            names(config.exchanges.iter().map(|exchange| exchange.as_str()).collect()),
+            config.timeframe.map_or("", |timeframe| timeframe.as_str()),
+            config.from.map_or(String::new(), |from| from.to_string()),
+            config.to.map_or(String::new(), |to| to.to_string()),
+        )
+    }
+
+    /// Asks where the first kind goes on. False if it was finished by an earlier run.
+    async fn take_up(&mut self) -> Result<bool> {
+        let Some(kind) = self.kinds.front() else {
+            return Ok(true);
+        };
+        if kind.known {
+            return Ok(true);
+        }
+        let held = self.resume.checkpoint(&kind.lane).await?;
+        let identity = self.identity(kind.event_type);
+        let Some(kind) = self.kinds.front_mut() else {
+            return Ok(true);
+        };
+        kind.known = true;
+        let Some(held) = held else { return Ok(true) };
+        if held.finished {
+            return Ok(false);
+        }
+        kind.offset = held.position.offset;
+        self.read += kind.offset;
+        let Some(detail) = &held.position.detail else {
+            return Ok(true);
+        };
+        let detail: Option<Detail> = serde_json::from_str(detail).ok();
+        match detail.filter(|detail| detail.selection == identity) {
+            Some(detail) => kind.after = Some(Cursor::new(detail.after)),
+            None => {
+                let message =
+                    "the checkpoint was made with another selection; give the pipeline another name to start anew";
+                return Err(Error::new(ErrorKind::Checkpoint, "timescale.resume", message).with("lane", &kind.lane));
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next page of the first kind. Cancel-safe: what is under way is kept.
+    async fn page(&mut self, limit: BatchLimit) -> Result<Option<Page>> {
+        let (Some(store), Some(kind)) = (&self.store, self.kinds.front_mut()) else {
+            return Ok(None);
+        };
+        let reading = match &mut kind.reading {
+            Some(reading) => reading,
+            none => {
+                let selection = self.config.selection(kind.event_type);
+                none.insert(store.read(&selection, kind.after.as_ref(), limit).await?)
+            }
+        };
+        reading.next().await
+    }
+
+    /// Waits before another try, or gives up on what no try can help.
+    fn failed(&mut self, error: Error) -> Result<()> {
+        if let Some(kind) = self.kinds.front_mut() {
+            kind.reading = None;
+        }
+        if error.retry() == RetryAdvice::Never {
+            return Err(error);
+        }
+        let pause = (FIRST_PAUSE * 2u32.saturating_pow(self.failures)).min(LONGEST_PAUSE);
+        tracing::warn!(%error, ?pause, "reading again");
+        self.failures = (self.failures + 1).min(16);
+        self.pause_until = Some(Instant::now() + pause);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Source for TimescaleRows {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn capabilities(&self) -> SourceCapabilities {
+        SourceCapabilities::default().replayable().finite()
+    }
+
+    async fn open(&mut self, resume: Arc<dyn Resume>) -> Result<()> {
+        self.config.check()?;
+        let store = Store::new(&self.config.connection, &self.config.tables())?;
+        store.check().await?;
+        self.store = Some(store);
+        self.resume = resume;
+        self.kinds = self.config.types.iter().map(|kind| self.kind(*kind)).collect();
+        (self.read, self.failures, self.pause_until) = (0, 0, None);
+        Ok(())
+    }
+
+    async fn next_batch(&mut self, limit: BatchLimit) -> Result<Option<Batch>> {
+        loop {
+            if let Some(at) = self.pause_until {
+                sleep_until(at).await;
+                self.pause_until = None;
+            }
+            if !self.take_up().await? {
+                self.kinds.pop_front();
+                continue;
+            }
+            let page = match self.page(limit).await {
+                Ok(page) => page,
+                Err(error) => {
+                    self.failed(error)?;
+                    continue;
+                }
+            };
+            self.failures = 0;
+            let Some(kind) = self.kinds.front_mut() else {
+                return Ok(None);
+            };
+            let Some(Page { events, cursor }) = page else {
+                let position = Position::at(kind.offset);
+                let lane = kind.lane.clone();
+                self.kinds.pop_front();
+                return Ok(Some(Batch::end(lane, position, LaneEnd::Exhausted)));
+            };
+            kind.offset += events.len() as u64;
+            self.read += events.len() as u64;
+            let (lane, offset, event_type) = (kind.lane.clone(), kind.offset, kind.event_type);
+            kind.after = Some(cursor.clone());
+            let detail = Detail {
+                selection: self.identity(event_type),
+                after: cursor.as_str().to_owned(),
+            };
+            let detail = serde_json::to_string(&detail)
+                .map_err(|error| Error::new(ErrorKind::Internal, "timescale.read", error.to_string()))?;
+            let position = Position::at(offset).with_detail(detail);
+            return Ok(Some(Batch::events(lane, events, position)));
+        }
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        Some(Progress {
+            done: self.read,
+            total: None,
+            unit: "rows",
+        })
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.kinds.clear();
+        if let Some(store) = self.store.take() {
+            store.close().await;
+        }
+        Ok(())
+    }
+}

@@ -3,6 +3,7 @@
 mod access;
 mod corrections;
 mod cuts;
+mod hypertables;
 mod outages;
 mod proxy;
 mod refusals;

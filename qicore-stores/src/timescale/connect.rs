@@ -73,12 +73,15 @@ impl Connections {
 }
 
 /// What every session sets. A client whose host vanished in a transaction would hold its locks for hours: the server
-/// is to give it up. Rows are durable when a commit is answered, whatever the server's default.
+/// is to give it up. Rows are durable when a commit is answered, whatever the server's default. A backfill that comes
+/// again into compressed chunks may meet all of their rows: TimescaleDB's limit would fail it each time.
 fn session(config: &Connection) -> String {
     format!(
         "SET client_min_messages = warning; SET TimeZone = 'UTC'; SET statement_timeout = {}; SET lock_timeout = {}; \
          SET idle_in_transaction_session_timeout = 60000; \
-         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
+         SELECT set_config(name, '0', false) FROM pg_settings \
+         WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'",
         config.statement_timeout.as_millis(),
         config.lock_timeout.as_millis(),
     )

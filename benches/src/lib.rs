@@ -8,6 +8,7 @@ pub mod decode;
 pub mod files;
 pub mod frames;
 pub mod kinds;
+pub mod latency;
 pub mod pipelines;
 pub mod ratio;
 pub mod timescale;

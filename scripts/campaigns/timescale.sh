@@ -4,7 +4,7 @@
 campaign_features=timescale
 service=postgres
 variable=QICORE_POSTGRES_URL
-events=30000
+events=90000
 [ "$campaign" = timescale ] || { service=timescale variable=QICORE_TIMESCALE_URL events=8000; }
 export QICORE_SERVICES_DIR=$work/services
 

@@ -7,10 +7,10 @@ use std::io::Write;
 use std::time::Duration;
 
 use qicore::stores::timescale::Table;
-use qicore::{Event, EventType};
+use qicore::{BatchPolicy, Event, EventType};
 use qicore_benches::ratio::measure;
 use qicore_benches::timescale::{Bench, deliveries, events};
-use qicore_benches::{Result, pipelines};
+use qicore_benches::{Result, latency, pipelines};
 
 /// Rows of a sample.
 const ROWS: u64 = 400_000;
@@ -30,7 +30,34 @@ fn main() -> Result<()> {
         new_rows(&bench, table, name, &events, &wanted)?;
         known_rows(&bench, table, name, &events, &wanted)?;
     }
-    floors(&bench, &wanted)
+    floors(&bench, &wanted)?;
+    latencies(&bench, &wanted)
+}
+
+/// From receipt to commit at 5,000 events/s, at the sink's defaults and in the setting for low latency:
+/// `LATENCY name p50 … ms p99 … ms`.
+fn latencies(bench: &Bench, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
+    let table = Table::of(EventType::Trade).ok_or("no such table")?;
+    let low = BatchPolicy::new(20_000, 16 << 20, Duration::from_millis(5));
+    for (name, batch) in [
+        ("timescale/latency-default", None),
+        ("timescale/latency-low", Some(low)),
+    ] {
+        if !wanted(name) {
+            continue;
+        }
+        bench.empty(table)?;
+        let runtime = pipelines::cores(2)?;
+        let events = events(EventType::Trade, 50_000)?;
+        let (median, most) = latency::measure(&runtime, bench.sink(2), batch, events, 5000.0)?;
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        say(format_args!(
+            "LATENCY {name} p50 {:.1} ms p99 {:.1} ms (5000 events/s, 10 s)",
+            millis(median),
+            millis(most)
+        ))?;
+    }
+    Ok(())
 }
 
 fn say(line: impl std::fmt::Display) -> Result<()> {

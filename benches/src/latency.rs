@@ -1,0 +1,138 @@
+//! How long an event takes from its receipt to the commit that makes it visible.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use qicore::prelude::*;
+use qicore::{
+    Batch, BatchLimit, BatchPolicy, Checkpoint, Delivery, LaneEnd, Position, Receipt, Resume, SinkCapabilities,
+    SourceCapabilities, WriterId,
+};
+use tokio::time::{Instant, sleep_until};
+
+use crate::Result;
+
+/// Gives events at a rate, each received when it is given.
+struct Paced {
+    events: std::vec::IntoIter<Event>,
+    every: Duration,
+    next: Option<Instant>,
+    given: u64,
+}
+
+/// Events that come together.
+const TOGETHER: usize = 5;
+
+#[async_trait]
+impl Source for Paced {
+    fn name(&self) -> &str {
+        "paced"
+    }
+
+    fn capabilities(&self) -> SourceCapabilities {
+        SourceCapabilities::default().finite()
+    }
+
+    async fn open(&mut self, _resume: Arc<dyn Resume>) -> qicore::Result<()> {
+        Ok(())
+    }
+
+    async fn next_batch(&mut self, _limit: BatchLimit) -> qicore::Result<Option<Batch>> {
+        let lane = Lane::new("paced");
+        let due = *self.next.get_or_insert_with(Instant::now);
+        sleep_until(due).await;
+        self.next = Some(due + self.every);
+        let mut events: Vec<Event> = self.events.by_ref().take(TOGETHER).collect();
+        if self.given == u64::MAX {
+            return Ok(None);
+        }
+        if events.is_empty() {
+            let position = Position::at(self.given);
+            self.given = u64::MAX;
+            return Ok(Some(Batch::end(lane, position, LaneEnd::Exhausted)));
+        }
+        let now = Timestamp::now();
+        events.iter_mut().for_each(|event| event.received = Some(now));
+        self.given += events.len() as u64;
+        Ok(Some(Batch::events(lane, events, Position::at(self.given))))
+    }
+}
+
+/// Notes how old events are when a sink answers that they are durable.
+struct Noting<S> {
+    inner: S,
+    batch: Option<BatchPolicy>,
+    ages: Arc<Mutex<Vec<Duration>>>,
+}
+
+#[async_trait]
+impl<S: Sink> Sink for Noting<S> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> SinkCapabilities {
+        let capabilities = self.inner.capabilities();
+        capabilities.batch(self.batch.unwrap_or(capabilities.batch))
+    }
+
+    async fn open(&self, writer: &WriterId) -> qicore::Result<()> {
+        self.inner.open(writer).await
+    }
+
+    async fn checkpoint(&self, lane: &Lane) -> qicore::Result<Option<Checkpoint>> {
+        self.inner.checkpoint(lane).await
+    }
+
+    async fn write(&self, delivery: &Delivery) -> qicore::Result<Receipt> {
+        let receipt = self.inner.write(delivery).await?;
+        let now = Timestamp::now();
+        let ages = delivery
+            .iter()
+            .filter_map(|event| event.received)
+            .map(|at| now.since(at));
+        self.ages.lock().unwrap_or_else(PoisonError::into_inner).extend(ages);
+        Ok(receipt)
+    }
+
+    async fn flush(&self, lane: &Lane) -> qicore::Result<()> {
+        self.inner.flush(lane).await
+    }
+
+    async fn close(&self) -> qicore::Result<()> {
+        self.inner.close().await
+    }
+}
+
+/// The median and the 99th percentile of the time from receipt to commit, at so many events a second.
+pub fn measure(
+    runtime: &tokio::runtime::Runtime,
+    sink: impl Sink + 'static,
+    batch: Option<BatchPolicy>,
+    events: Vec<Event>,
+    rate: f64,
+) -> Result<(Duration, Duration)> {
+    let ages = Arc::default();
+    let source = Paced {
+        events: events.into_iter(),
+        every: Duration::from_secs_f64(TOGETHER as f64 / rate),
+        next: None,
+        given: 0,
+    };
+    let noting = Noting {
+        inner: sink,
+        batch,
+        ages: Arc::clone(&ages),
+    };
+    let pipeline = Pipeline::builder("latency").source(source).sink(noting).build()?;
+    runtime.block_on(pipeline.run())?;
+    let mut ages = std::mem::take(&mut *ages.lock().unwrap_or_else(PoisonError::into_inner));
+    ages.sort_unstable();
+    let at = |share: f64| {
+        ages.get((ages.len() as f64 * share) as usize)
+            .copied()
+            .ok_or("no events")
+    };
+    Ok((at(0.5)?, at(0.99)?))
+}

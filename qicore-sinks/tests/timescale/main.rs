@@ -7,6 +7,7 @@ mod hypertables;
 mod outages;
 mod proxy;
 mod refusals;
+mod roles;
 mod round_trip;
 mod trouble;
 mod writers;

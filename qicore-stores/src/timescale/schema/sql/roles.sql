@@ -3,11 +3,12 @@
 --   CREATE ROLE ingest LOGIN PASSWORD '…' IN ROLE qicore_writer;
 --
 -- qicore_migrator owns the schema's objects and runs the migrations; qicore_writer is for the sink; qicore_reader for
--- the source, the queries and dashboards.
+-- the source, the queries and dashboards. TimescaleDB runs the jobs of a table as its owner, who must have LOGIN for that;
+-- as qicore_migrator has no password, nobody can log in as it where passwords are asked for.
 
 DO $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'qicore_migrator') THEN CREATE ROLE qicore_migrator NOLOGIN; END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'qicore_migrator') THEN CREATE ROLE qicore_migrator LOGIN; END IF;
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'qicore_writer') THEN CREATE ROLE qicore_writer NOLOGIN; END IF;
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'qicore_reader') THEN CREATE ROLE qicore_reader NOLOGIN; END IF;
 END

@@ -3,4 +3,5 @@
 #[path = "../servers/mod.rs"]
 mod servers;
 
+mod policies;
 mod schema;

@@ -1,7 +1,7 @@
 //! The schema: numbered migrations as SQL files, applied once each under a lock, and the policies that configuration
 //! sets.
 
-mod policies;
+mod settings;
 
 use qicore_data::{Error, ErrorKind, Result};
 use sqlx::postgres::PgConnection;
@@ -120,7 +120,7 @@ pub fn script(tables: &Tables, flavour: Flavour) -> String {
         }
         add(&register(version, migration, flavour));
     }
-    add(&policies::sql(tables, flavour));
+    add(&settings::sql(tables, flavour));
     script.push_str("COMMIT;\n");
     filled(&script, tables).replace(";\n;\n", ";\n")
 }
@@ -167,7 +167,7 @@ pub(super) async fn migrate(connection: &mut PgConnection, tables: &Tables) -> R
     let before = found(connection, tables).await?;
     if let Some((VERSION, flavour)) = before
         && agrees(tables, flavour).is_ok()
-        && policies::are_set(connection, tables, flavour).await?
+        && (!tables.migrate || settings::are_set(connection, tables).await?)
     {
         return Ok(flavour);
     }
@@ -223,7 +223,7 @@ async fn apply(connection: &mut PgConnection, tables: &Tables, flavour: Flavour)
         }
         run(connection, fill(&register(version, migration, flavour))).await?;
     }
-    run(connection, fill(&policies::sql(tables, flavour))).await
+    run(connection, fill(&settings::sql(tables, flavour))).await
 }
 
 /// A schema made in one way stays that way: nothing is rebuilt behind anyone's back.

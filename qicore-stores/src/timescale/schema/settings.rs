@@ -1,4 +1,5 @@
-//! Compression, retention and refresh: not versions of the schema but settings, compared and set at every opening.
+//! An index, compression, retention and refresh: not versions of the schema but settings, compared and set at every
+//! opening.
 
 use qicore_data::Result;
 use sqlx::Row;
@@ -31,16 +32,29 @@ const fn compressed(table: &'static str, order: &'static str, ticks: bool) -> Co
     Compressed { table, order, ticks }
 }
 
-/// The statements that set the policies, whatever they were.
+/// The statements that set everything, whatever it was.
 pub(super) fn sql(tables: &Tables, flavour: Flavour) -> String {
-    if flavour != (Flavour::Timescale { community: true }) {
-        return format!("-- No policies: {}", comment(tables));
-    }
-    let mut sql = String::from("-- Policies, by configuration. Compression and retention work on whole chunks.\n");
+    let mut sql = String::from("-- Settings, by configuration: they may change at any time.\n");
     let mut add = |line: String| {
         sql.push_str(&line);
         sql.push_str(";\n");
     };
+    add(match tables.exchange_index {
+        true => "CREATE INDEX IF NOT EXISTS ohlcv_exchange_time ON {schema}.ohlcv (exchange, timestamp DESC)".into(),
+        false => "DROP INDEX IF EXISTS {schema}.ohlcv_exchange_time".into(),
+    });
+    if flavour == (Flavour::Timescale { community: true }) {
+        policies(tables, &mut add);
+    }
+    add(format!(
+        "COMMENT ON TABLE {{schema}}.qicore_schema IS '{}'",
+        comment(tables)
+    ));
+    sql
+}
+
+/// Compression and retention, which work on whole chunks, and the refresh of the aggregates.
+fn policies(tables: &Tables, add: &mut dyn FnMut(String)) {
     for Compressed { table, order, ticks } in TABLES {
         let name = format!("'{{schema}}.{table}'");
         let retention = if *ticks {
@@ -96,14 +110,9 @@ pub(super) fn sql(tables: &Tables, flavour: Flavour) -> String {
             ));
         }
     }
-    add(format!(
-        "COMMENT ON TABLE {{schema}}.qicore_schema IS '{}'",
-        comment(tables)
-    ));
-    sql
 }
 
-/// The configuration that policies were set by, kept as the comment of the version table.
+/// The configuration that all was set by, kept as the comment of the version table.
 fn comment(tables: &Tables) -> String {
     let told = |period: &Period| period.as_interval().unwrap_or("off").to_owned();
     let all = [
@@ -118,15 +127,12 @@ fn comment(tables: &Tables) -> String {
         .iter()
         .map(|(name, period)| format!("{name} = {}", told(period)))
         .collect();
-    all.join(", ")
+    format!("{}, exchange_index = {}", all.join(", "), tables.exchange_index)
 }
 
-/// Whether the policies are those of this configuration: then there is nothing to do, and nothing to have a privilege
+/// Whether everything is as this configuration has it: then there is nothing to do, and nothing to have a privilege
 /// for.
-pub(super) async fn are_set(connection: &mut PgConnection, tables: &Tables, flavour: Flavour) -> Result<bool> {
-    if flavour != (Flavour::Timescale { community: true }) {
-        return Ok(true);
-    }
+pub(super) async fn are_set(connection: &mut PgConnection, tables: &Tables) -> Result<bool> {
     let sql = filled(
         "SELECT obj_description('{schema}.qicore_schema'::regclass, 'pg_class')",
         tables,

@@ -140,6 +140,27 @@ async fn the_mode_is_what_was_asked_for() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_want_other_modes_at_once_get_one_schema() {
+    for _ in 0..3 {
+        let place = servers::timescale().await;
+        let make = |mode| {
+            let store = Store::new(&place.connection(), &place.tables().mode(mode)).unwrap();
+            tokio::spawn(async move { store.migrate().await })
+        };
+        let [auto, plain] = [make(Mode::Auto), make(Mode::Plain)];
+        let made = auto.await.unwrap().unwrap();
+        match plain.await.unwrap() {
+            Ok(flavour) => assert_eq!((flavour, made), (Flavour::Plain, Flavour::Plain)),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Schema, "{error}");
+                assert_eq!(made, Flavour::Timescale { community: true });
+            }
+        }
+        assert_eq!(place.store().health().await.unwrap().schema, Some((VERSION, made)));
+    }
+}
+
 /// Runs a script as a person would.
 fn psql(place: &Database, script: &str) {
     use std::io::Write;

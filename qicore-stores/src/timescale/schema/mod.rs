@@ -189,14 +189,12 @@ pub(super) async fn migrate(connection: &mut PgConnection, tables: &Tables) -> R
         None => flavour(connection, tables).await?,
     };
     run(connection, "BEGIN".into()).await?;
-    let done = apply(connection, tables, flavour).await;
-    match done {
-        Ok(()) => run(connection, "COMMIT".into()).await.map(|()| flavour),
-        Err(error) => Err(error),
-    }
+    let flavour = apply(connection, tables, flavour).await?;
+    run(connection, "COMMIT".into()).await.map(|()| flavour)
 }
 
-async fn apply(connection: &mut PgConnection, tables: &Tables, flavour: Flavour) -> Result<()> {
+/// Makes what is missing. Someone else may have made all of it before the lock was had, and in another way.
+async fn apply(connection: &mut PgConnection, tables: &Tables, flavour: Flavour) -> Result<Flavour> {
     let fill = |sql: &str| filled(sql, tables);
     run(connection, fill(LOCK)).await?;
     // Creating a schema takes a privilege on the database, even where it is there.
@@ -209,7 +207,10 @@ async fn apply(connection: &mut PgConnection, tables: &Tables, flavour: Flavour)
         run(connection, fill("CREATE SCHEMA {schema}")).await?;
     }
     run(connection, fill(VERSIONS)).await?;
-    let held = found(connection, tables).await?.map_or(0, |(version, _)| version);
+    let (held, flavour) = match found(connection, tables).await? {
+        Some((version, made)) => agrees(tables, made).map(|()| (version, made))?,
+        None => (0, flavour),
+    };
     for (migration, version) in MIGRATIONS.iter().zip(1..).skip(held as usize) {
         tracing::info!(
             schema = tables.schema,
@@ -223,7 +224,8 @@ async fn apply(connection: &mut PgConnection, tables: &Tables, flavour: Flavour)
         }
         run(connection, fill(&register(version, migration, flavour))).await?;
     }
-    run(connection, fill(&settings::sql(tables, flavour))).await
+    run(connection, fill(&settings::sql(tables, flavour))).await?;
+    Ok(flavour)
 }
 
 /// A schema made in one way stays that way: nothing is rebuilt behind anyone's back.
@@ -256,10 +258,12 @@ async fn flavour(connection: &mut PgConnection, tables: &Tables) -> Result<Flavo
     let row = sqlx::query(state).fetch_one(&mut *connection).await.map_err(fail)?;
     let (mut installed, available): (bool, bool) = (row.get(0), row.get(1));
     if !installed && available {
-        // May need more than this role may do: then it is as if it were not there.
-        match run(connection, "CREATE EXTENSION IF NOT EXISTS timescaledb".into()).await {
-            Ok(()) => installed = true,
-            Err(error) => tracing::warn!(%error, "the extension timescaledb is available but cannot be created"),
+        // May need more than this role may do: then it is as if it were not there. Or another program creates it now.
+        let created = run(connection, "CREATE EXTENSION IF NOT EXISTS timescaledb".into()).await;
+        let row = sqlx::query(state).fetch_one(&mut *connection).await.map_err(fail)?;
+        installed = row.get(0);
+        if let (false, Err(error)) = (installed, created) {
+            tracing::warn!(%error, "the extension timescaledb is available but cannot be created");
         }
     }
     if installed {

@@ -62,7 +62,9 @@ async fn compressed_chunks_take_late_rows_and_corrections() {
 /// default.
 #[tokio::test]
 async fn a_large_backfill_may_come_again_into_compressed_chunks() {
-    let place = servers::timescale().await;
+    // It would hold up all others on the shared one.
+    let server = servers::Own::timescale();
+    let place = server.database();
     let symbols = [
         "A/USD", "B/USD", "C/USD", "D/USD", "E/USD", "F/USD", "G/USD", "H/USD", "I/USD", "J/USD", "K/USD",
     ];

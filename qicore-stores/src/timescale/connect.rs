@@ -56,7 +56,9 @@ impl Connections {
                 Ok(Err(error)) => mapped(operation, error),
                 probed => {
                     let message = match probed {
-                        Ok(_) => "no connection came free within connect_timeout",
+                        Ok(_) => {
+                            "no connection was ready within connect_timeout: all are in use, or the server is slow"
+                        }
                         Err(_) => "the server does not answer within connect_timeout",
                     };
                     Error::new(ErrorKind::Timeout, operation, message).with_retry(RetryAdvice::Backoff)

@@ -56,8 +56,11 @@ impl Database {
         port.parse().unwrap()
     }
 
+    /// Patient: on the one backend of TimescaleDB other tests come first.
     pub(crate) fn connection(&self) -> Connection {
-        Connection::url(self.url.as_str())
+        let mut connection = Connection::url(self.url.as_str());
+        connection.connect_timeout = std::time::Duration::from_secs(120);
+        connection
     }
 
     pub(crate) fn tables(&self) -> Tables {

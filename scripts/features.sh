@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export RUSTFLAGS="${RUSTFLAGS:-} -D warnings"
 
-for crate in qicore-sources qicore-sinks qicore-stream qicore; do
+for crate in qicore-stores qicore-sources qicore-sinks qicore-stream qicore; do
   features=$(cargo metadata --no-deps --format-version 1 |
     python3 -c 'import json, sys
 for package in json.load(sys.stdin)["packages"]:

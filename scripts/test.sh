@@ -7,7 +7,21 @@ step() { printf '\n== %s (%ss)\n' "$*" "$SECONDS"; }
 
 command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc; }
 command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+command -v psql >/dev/null || { apt-get update -qq && apt-get install -y -qq postgresql-client; }
+command -v node >/dev/null && command -v npm >/dev/null ||
+  { echo "node and npm are missing (20 or newer): TimescaleDB runs on them in the tests" >&2; exit 1; }
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=1
+
+# Servers that all tests share; those that kill servers have some of their own. Gone with this script.
+services=$(mktemp -d)
+export QICORE_SERVICES_CACHE=${QICORE_SERVICES_CACHE:-$PWD/target/services-npm}
+stop_services() {
+  QICORE_SERVICES_DIR=$services ./scripts/services.sh stop >&2 || true
+  rm -rf "$services"
+}
+trap stop_services EXIT
+step "servers"
+eval "$(QICORE_SERVICES_DIR=$services ./scripts/services.sh start --with $$ postgres timescale)"
 
 step "format"
 cargo fmt --all --check
@@ -27,8 +41,15 @@ RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-feature
 step "quickstart"
 cargo run --quiet --example quickstart
 
-step "crash campaign"
+step "example: timescale"
+cargo run --quiet --features timescale --example timescale
+# Again, where all is known.
+cargo run --quiet --features timescale --example timescale | grep -q "^0 rows written"
+
+step "crash campaigns"
 ./scripts/crash-campaign.sh files 4
+./scripts/crash-campaign.sh timescale 3
+./scripts/crash-campaign.sh timescale-wasm 1
 
 if command -v cargo-deny >/dev/null; then
   step "licences, bans, sources"

@@ -1,5 +1,4 @@
-//! The schema: numbered migrations as SQL files, applied once each under a lock, and the policies that configuration
-//! sets.
+//! The schema: numbered migrations as SQL files, applied once each under a lock, and what configuration sets beside.
 
 mod settings;
 

@@ -1,0 +1,252 @@
+//! Stored rows as a source, and the questions that applications ask, on real servers.
+
+#[path = "../../qicore-stores/tests/servers/mod.rs"]
+mod servers;
+
+use std::sync::Arc;
+
+use qicore_data::{
+    BatchLimit, Candle, Checkpoint, Content, Data, Decimal, ErrorKind, Event, EventType, Exchange, FromStart, Label,
+    Lane, LaneEnd, Origin, Resume, Source, Symbol, Timeframe, Timestamp,
+};
+use qicore_sinks::{Memory, Timescale};
+use qicore_sources::{Generator, TimescaleRows};
+use qicore_stores::timescale::Missing;
+use qicore_stream::Pipeline;
+use qicore_stream::testkit::{Scripted, conformance};
+use qicore_stream::transform::Candles;
+
+use servers::{Database, Own};
+
+/// Stores a synthetic market with its candles, and gives what was stored.
+async fn market(place: &Database, events: u64) -> Vec<Event> {
+    let memory = Memory::new();
+    let source = Generator::new(5).symbols(4).lanes(2).events(events);
+    let builder = Pipeline::builder("market")
+        .source(source)
+        .transform(Candles::new([Timeframe::S1, Timeframe::M1]).unwrap())
+        .sink(Timescale::new(place.connection()).tables(place.tables()))
+        .sink(memory.clone());
+    builder.build().unwrap().run().await.unwrap();
+    memory.events()
+}
+
+fn rows(place: &Database) -> TimescaleRows {
+    TimescaleRows::new(place.connection())
+        .schema(place.schema.as_str())
+        .types([EventType::Trade, EventType::Candle])
+}
+
+/// All events of an open source that are left.
+async fn rest(source: &mut dyn Source) -> Vec<Event> {
+    let mut events = Vec::new();
+    while let Some(batch) = source.next_batch(BatchLimit::default()).await.unwrap() {
+        if let Content::Events(more, _) = batch.content {
+            events.extend(more);
+        }
+    }
+    events
+}
+
+fn sorted(events: &[Event]) -> Vec<String> {
+    let mut lines: Vec<_> = events
+        .iter()
+        .map(|event| serde_json::to_string(event).unwrap())
+        .collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keeps_the_contract() {
+    for place in servers::both().await {
+        market(&place, 6000).await;
+        conformance::source(|| Box::new(rows(&place))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gives_what_was_stored_in_the_order_of_time() {
+    for place in servers::both().await {
+        let stored = market(&place, 5000).await;
+        let mut source = rows(&place);
+        source.open(Arc::new(FromStart)).await.unwrap();
+        let found = rest(&mut source).await;
+        source.close().await.unwrap();
+        for kind in [EventType::Trade, EventType::Candle] {
+            let times = found
+                .iter()
+                .filter(|event| event.event_type() == kind)
+                .map(|event| event.timestamp);
+            assert!(times.is_sorted(), "{kind}");
+        }
+        assert_eq!(sorted(&found), sorted(&stored));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_selected() {
+    let place = servers::postgres().await;
+    let stored = market(&place, 8000).await;
+    let symbol = stored[0].symbol;
+    let bars = |event: &&Event| matches!(&event.data, Data::Candle(bar) if bar.timeframe == Timeframe::S1);
+    let mut times: Vec<_> = stored.iter().filter(bars).map(|event| event.timestamp).collect();
+    times.sort_unstable();
+    let (from, to) = (times[times.len() / 4], times[times.len() / 2]);
+    let mut source = rows(&place)
+        .types([EventType::Candle])
+        .symbols([symbol])
+        .timeframe(Timeframe::S1)
+        .between(from, to);
+    source.open(Arc::new(FromStart)).await.unwrap();
+    let found = rest(&mut source).await;
+    let expected: Vec<_> = stored
+        .iter()
+        .filter(bars)
+        .filter(|event| event.symbol == symbol && (from..to).contains(&event.timestamp))
+        .cloned()
+        .collect();
+    assert!(!expected.is_empty());
+    assert_eq!(sorted(&found), sorted(&expected));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_while_it_is_read() {
+    let server = Own::postgres("");
+    let place = server.database();
+    let stored = market(&place, 100_000).await;
+    let mut source = rows(&place);
+    source.open(Arc::new(FromStart)).await.unwrap();
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        let batch = source.next_batch(BatchLimit::default()).await.unwrap().unwrap();
+        if let Content::Events(more, _) = batch.content {
+            found.extend(more);
+        }
+    }
+    server.kill();
+    server.start();
+    found.extend(rest(&mut source).await);
+    assert_eq!(found.len(), stored.len());
+    assert!(sorted(&found) == sorted(&stored));
+}
+
+/// Holds one checkpoint for every lane.
+struct Held(Checkpoint);
+
+#[async_trait::async_trait]
+impl Resume for Held {
+    async fn checkpoint(&self, _lane: &Lane) -> qicore_data::Result<Option<Arc<Checkpoint>>> {
+        Ok(Some(Arc::new(self.0.clone())))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_selection_is_not_taken_up_in_the_middle() {
+    let place = servers::postgres().await;
+    market(&place, 5000).await;
+    let mut source = rows(&place).types([EventType::Trade]);
+    source.open(Arc::new(FromStart)).await.unwrap();
+    let batch = source
+        .next_batch(BatchLimit::new(100, usize::MAX))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((batch.position.offset, batch.end), (100, None::<LaneEnd>));
+    source.close().await.unwrap();
+
+    let held = Held(Checkpoint::new(batch.lane, batch.position));
+    let mut other = rows(&place).types([EventType::Trade]).symbols(["A/B".parse().unwrap()]);
+    other.open(Arc::new(held)).await.unwrap();
+    let error = other.next_batch(BatchLimit::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error}");
+}
+
+#[tokio::test]
+async fn a_database_without_the_tables() {
+    let place = servers::postgres().await;
+    let error = rows(&place).open(Arc::new(FromStart)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Schema, "{error}");
+}
+
+fn bar(symbol: Symbol, minute: i64, close: i64) -> Event {
+    let close = Decimal::new(close, 2);
+    let candle = Candle {
+        timeframe: Timeframe::M1,
+        open: close,
+        high: close,
+        low: close,
+        close,
+        volume: Decimal::ONE,
+        quote_volume: None,
+        trades: None,
+        closed: true,
+        origin: Origin::Rest,
+        revision: 0,
+    };
+    let (exchange, source) = (Exchange::new("x").unwrap(), Label::new("test").unwrap());
+    Event::new(exchange, symbol, minutes(minute), source, candle)
+}
+
+fn minutes(minute: i64) -> Timestamp {
+    Timestamp::from_nanos((28_000_000 + minute) * 60_000_000_000)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_of_applications() {
+    for place in servers::both().await {
+        let (a, b, x) = ("A/USD".parse().unwrap(), "B/USD".parse().unwrap(), "x".parse().unwrap());
+        let there = [0, 1, 2, 5, 6, 9].map(|minute| bar(a, minute, 100 + minute));
+        let bars = [&there[..], &[bar(b, 3, 77)]].concat();
+        let source = Scripted::lanes([("bars", bars)], 3);
+        let sink = Timescale::new(place.connection()).tables(place.tables());
+        let pipeline = Pipeline::builder("bars").source(source).sink(sink).build().unwrap();
+        pipeline.run().await.unwrap();
+
+        let store = place.store();
+        let latest = store.latest_candle(x, a, Timeframe::M1).await.unwrap();
+        assert_eq!(latest, Some(bar(a, 9, 109)));
+        assert_eq!(store.latest_candle(x, a, Timeframe::H1).await.unwrap(), None);
+        let all = store.latest_candles(Timeframe::M1).await.unwrap();
+        assert_eq!(all, [bar(a, 9, 109), bar(b, 3, 77)]);
+        assert_eq!(
+            store.latest_price(x, a).await.unwrap(),
+            None,
+            "no trade, ticker, quote or price is stored"
+        );
+
+        let missing = store
+            .missing_candles(x, a, Timeframe::M1, minutes(-1), minutes(12))
+            .await
+            .unwrap();
+        let run = |from, to| Missing {
+            from: minutes(from),
+            to: minutes(to),
+            bars: (to - from + 1) as u64,
+        };
+        assert_eq!(missing, [run(-1, -1), run(3, 4), run(7, 8), run(10, 11)]);
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_latest_price_is_the_newest_event_that_tells_one() {
+    let place = servers::postgres().await;
+    let stored = market(&place, 5000).await;
+    let trades = stored.iter().filter(|event| event.event_type() == EventType::Trade);
+    let newest = trades.clone().max_by_key(|event| event.timestamp).unwrap();
+    let store = place.store();
+    let found = store
+        .latest_price(newest.exchange, newest.symbol)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.timestamp, newest.timestamp);
+    let mut latest = store.latest_trades().await.unwrap();
+    latest.sort_by_key(|event| event.symbol);
+    let mut symbols: Vec<_> = trades.map(|event| event.symbol).collect();
+    symbols.sort_unstable();
+    symbols.dedup();
+    assert_eq!(latest.iter().map(|event| event.symbol).collect::<Vec<_>>(), symbols);
+    store.close().await;
+}

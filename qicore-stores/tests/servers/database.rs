@@ -76,12 +76,15 @@ impl Database {
         format!("\"{}\".{name}", self.schema)
     }
 
-    /// A connection that knows nothing of QiCore.
+    /// A connection that knows nothing of QiCore, with the schema in its search path.
     pub(crate) async fn connect(&self) -> PgConnection {
         let mut connection = PgConnection::connect(&self.url).await.unwrap();
-        let path = format!("SET search_path TO \"{}\", public", self.schema);
-        connection.execute(path.as_str()).await.unwrap();
+        connection.execute(self.path("SET").as_str()).await.unwrap();
         connection
+    }
+
+    fn path(&self, set: &str) -> String {
+        format!("{set} search_path TO \"{}\", public", self.schema)
     }
 
     /// Runs statements, with the schema in the search path.
@@ -91,8 +94,16 @@ impl Database {
 
     /// Runs statements that may fail.
     pub(crate) async fn try_sql(&self, sql: &str) -> Result<(), sqlx::Error> {
-        let mut connection = self.connect().await;
-        let done = connection.execute(sql).await;
+        let mut connection = PgConnection::connect(&self.url).await?;
+        // The connections of TimescaleDB share their settings, so that the path must come with the statements; but some
+        // must come alone.
+        let alone = ["CALL", "CREATE DATABASE"].iter().any(|word| sql.starts_with(word));
+        let sql = if alone {
+            sql.to_owned()
+        } else {
+            format!("{}; {sql}", self.path("SET"))
+        };
+        let done = connection.execute(sql.as_str()).await;
         // The one backend of TimescaleDB is not to be left to the next test in the middle of something.
         connection.close().await?;
         done.map(drop)
@@ -103,9 +114,12 @@ impl Database {
     where
         T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
-        let mut connection = self.connect().await;
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        let begin = format!("BEGIN; {}", self.path("SET LOCAL"));
+        connection.execute(begin.as_str()).await.unwrap();
         let rows = sqlx::query(sql).fetch_all(&mut connection).await;
         let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        connection.execute("COMMIT").await.unwrap();
         connection.close().await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
@@ -129,7 +143,6 @@ impl Database {
         let store = self.store();
         let reading = store
             .read(&Selection::of(event_type), None, qicore_data::BatchLimit::default())
-            .await
             .unwrap();
         let events = reading.all().await.unwrap();
         store.close().await;

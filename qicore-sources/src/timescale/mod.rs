@@ -130,6 +130,22 @@ impl TimescaleRows {
         )
     }
 
+    /// Where the first kind stands.
+    fn position(&self) -> Result<Position> {
+        let Some(kind) = self.kinds.front() else {
+            return Ok(Position::at(0));
+        };
+        let Some(after) = &kind.after else {
+            return Ok(Position::at(kind.offset));
+        };
+        let detail = Detail {
+            selection: self.identity(kind.event_type),
+            after: after.as_str().to_owned(),
+        };
+        let defect = |error: serde_json::Error| Error::new(ErrorKind::Internal, "timescale.read", error.to_string());
+        Ok(Position::at(kind.offset).with_detail(serde_json::to_string(&detail).map_err(defect)?))
+    }
+
     /// Asks where the first kind goes on. False if it was finished by an earlier run.
     async fn take_up(&mut self) -> Result<bool> {
         let Some(kind) = self.kinds.front() else {
@@ -174,7 +190,7 @@ impl TimescaleRows {
             Some(reading) => reading,
             none => {
                 let selection = self.config.selection(kind.event_type);
-                none.insert(store.read(&selection, kind.after.as_ref(), limit).await?)
+                none.insert(store.read(&selection, kind.after.as_ref(), limit)?)
             }
         };
         reading.next().await
@@ -235,27 +251,19 @@ impl Source for TimescaleRows {
                 }
             };
             self.failures = 0;
+            let position = self.position()?;
+            let Some(Page { events, cursor }) = page else {
+                let ended = self.kinds.pop_front();
+                return Ok(ended.map(|kind| Batch::end(kind.lane, position, LaneEnd::Exhausted)));
+            };
             let Some(kind) = self.kinds.front_mut() else {
                 return Ok(None);
             };
-            let Some(Page { events, cursor }) = page else {
-                let position = Position::at(kind.offset);
-                let lane = kind.lane.clone();
-                self.kinds.pop_front();
-                return Ok(Some(Batch::end(lane, position, LaneEnd::Exhausted)));
-            };
             kind.offset += events.len() as u64;
+            kind.after = Some(cursor);
             self.read += events.len() as u64;
-            let (lane, offset, event_type) = (kind.lane.clone(), kind.offset, kind.event_type);
-            kind.after = Some(cursor.clone());
-            let detail = Detail {
-                selection: self.identity(event_type),
-                after: cursor.as_str().to_owned(),
-            };
-            let detail = serde_json::to_string(&detail)
-                .map_err(|error| Error::new(ErrorKind::Internal, "timescale.read", error.to_string()))?;
-            let position = Position::at(offset).with_detail(detail);
-            return Ok(Some(Batch::events(lane, events, position)));
+            let lane = kind.lane.clone();
+            return Ok(Some(Batch::events(lane, events, self.position()?)));
         }
     }
 

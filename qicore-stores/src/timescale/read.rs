@@ -9,7 +9,6 @@ use sqlx::postgres::PgRow;
 use tokio::sync::mpsc;
 
 use super::Store;
-use super::connect::Lease;
 use super::decode;
 use super::encode::parts;
 use super::error::mapped;
@@ -167,23 +166,20 @@ impl Store {
     /// Reads rows in the order of their times, in pages of at most so many rows and bytes, from the beginning or from
     /// behind a row. One statement reads them all, from one state of the database.
     ///
+    /// Begins at once, on a task of its own, and so must be called within a runtime.
+    ///
     /// # Errors
-    /// What the database fails with. What fails later is told by [`Reading::next`].
-    pub async fn read(&self, selection: &Selection, after: Option<&Cursor>, page: BatchLimit) -> Result<Reading> {
+    /// Where the cursor is not one of this table. What the database fails with is told by [`Reading::next`].
+    pub fn read(&self, selection: &Selection, after: Option<&Cursor>, page: BatchLimit) -> Result<Reading> {
         let Some(table) = Table::of(selection.event_type) else {
             let message = format!("there is no table of {}s", selection.event_type);
             return Err(Error::new(ErrorKind::Unsupported, "timescale.read", message));
         };
-        let mut lease = self.lease("timescale.read").await?;
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0";
-        lease
-            .execute(begin)
-            .await
-            .map_err(|error| mapped("timescale.read", error))?;
         let query = Query::new(&self.qualified(table.name), table, selection, after)?;
         let (give, pages) = mpsc::channel(2);
+        let store = self.clone();
         let task = tokio::spawn(async move {
-            if let Err(error) = stream(lease, table, query, page, &give).await {
+            if let Err(error) = stream(&store, table, query, page, &give).await {
                 // Who no longer listens does not want to know.
                 let _ = give.send(Err(error)).await;
             }
@@ -193,12 +189,16 @@ impl Store {
 }
 
 async fn stream(
-    mut lease: Lease,
+    store: &Store,
     table: &'static Table,
     query: Query,
     page: BatchLimit,
     give: &mpsc::Sender<Result<Page>>,
 ) -> Result<()> {
+    let mut lease = store.lease("timescale.read").await?;
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0";
+    let begun = lease.execute(begin).await;
+    begun.map_err(|error| mapped("timescale.read", error))?;
     let fail = |error| mapped("timescale.read", error);
     let mut bound = sqlx::query(&query.sql);
     for value in query.values {

@@ -1,13 +1,11 @@
-//! Every source and every sink of the project keeps the contract.
-
-#[path = "../qicore-stores/tests/servers/mod.rs"]
-mod servers;
+//! Every source and every sink of the project keeps the contract. Those that need a server are tested beside their
+//! other tests, in `qicore-sinks` and `qicore-sources`.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use qicore::prelude::*;
-use qicore::sinks::{Csv, Jsonl, Memory, Parquet, Timescale};
+use qicore::sinks::{Csv, Jsonl, Memory, Parquet};
 use qicore::sources::dead_letters::DeadLetters;
 use qicore::testkit::{Fault, FaultySink, conformance, trades};
 use qicore::{Content, DeadLetter, Decimal, Frame, Payload};
@@ -143,35 +141,6 @@ async fn refused_rows() {
         Arc::new(refusing) as Arc<dyn Sink>
     };
     conformance::refusals(new, trades(99..100).remove(0), async || memory.events()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn timescale() {
-    for place in servers::both().await {
-        let new = || Arc::new(Timescale::new(place.connection()).tables(place.tables())) as Arc<dyn Sink>;
-        conformance::sink(new, async || place.all().await).await;
-    }
-    for place in servers::both().await {
-        let mut refused = trades(99..100).remove(0);
-        if let Data::Trade(trade) = &mut refused.data {
-            // No text of PostgreSQL's holds it.
-            trade.id = Some(qicore::TradeId::new("9\u{0}9"));
-        }
-        let new = || Arc::new(Timescale::new(place.connection()).tables(place.tables())) as Arc<dyn Sink>;
-        conformance::refusals(new, refused, async || place.all().await).await;
-    }
-    for place in servers::both().await {
-        place.store().migrate().await.unwrap();
-        // Nothing is wrong with the row but that the database refuses it.
-        let rule = "CREATE FUNCTION rule() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                        IF NEW.id = '99' THEN RAISE EXCEPTION 'not this one' USING ERRCODE = 'check_violation'; END IF;
-                        RETURN NEW;
-                    END $$;
-                    CREATE TRIGGER rule BEFORE INSERT ON trades FOR EACH ROW EXECUTE FUNCTION rule()";
-        place.sql(rule).await;
-        let new = || Arc::new(Timescale::new(place.connection()).tables(place.tables())) as Arc<dyn Sink>;
-        conformance::refusals(new, trades(99..100).remove(0), async || place.all().await).await;
-    }
 }
 
 /// A Parquet column has one scale; the test's prices have two fractional digits and its sizes three.

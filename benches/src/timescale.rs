@@ -228,7 +228,7 @@ impl Bench {
         runtime.block_on(async {
             sink.open(&WriterId::new("bench", "timescale")).await?;
             let mut tasks = tokio::task::JoinSet::new();
-            for deliveries in lanes.iter().cloned() {
+            for deliveries in lanes.to_vec() {
                 let sink = Arc::clone(&sink);
                 tasks.spawn(async move { write_lane(&sink, &deliveries).await });
             }

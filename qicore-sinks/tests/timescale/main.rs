@@ -1,6 +1,7 @@
 //! The sink on real servers.
 
 mod access;
+mod conformance;
 mod corrections;
 mod cuts;
 mod hypertables;

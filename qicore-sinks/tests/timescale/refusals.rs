@@ -290,7 +290,6 @@ async fn foreign_rows_that_are_no_events_are_told_at_the_reading() {
         let selection = qicore_stores::timescale::Selection::of(qicore_data::EventType::Trade);
         let error = store
             .read(&selection, None, qicore_data::BatchLimit::default())
-            .await
             .unwrap()
             .all()
             .await

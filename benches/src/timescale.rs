@@ -228,8 +228,8 @@ impl Bench {
         runtime.block_on(async {
             sink.open(&WriterId::new("bench", "timescale")).await?;
             let mut tasks = tokio::task::JoinSet::new();
-            for deliveries in lanes.to_vec() {
-                let sink = Arc::clone(&sink);
+            for deliveries in lanes {
+                let (sink, deliveries) = (Arc::clone(&sink), deliveries.clone());
                 tasks.spawn(async move { write_lane(&sink, &deliveries).await });
             }
             while let Some(done) = tasks.join_next().await {

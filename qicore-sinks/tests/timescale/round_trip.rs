@@ -192,6 +192,22 @@ async fn every_kind_comes_back_as_it_was() {
     }
 }
 
+/// A few rows go in one statement, as JSON.
+#[tokio::test]
+async fn single_rows_come_back_as_they_were() {
+    let edges = [decimals(), times(), ids(), books(), series(), candles(), names()].concat();
+    let events = [kinds(), edges].concat();
+    for place in servers::both().await {
+        let sink = crate::open(&place, "p").await;
+        // The first delivery of a lane makes its row.
+        for (after, event) in (0..).zip(&events) {
+            let delivery = crate::delivery("lane", after, vec![event.clone()]);
+            crate::assert_done(&qicore_data::Sink::write(&sink, &delivery).await.unwrap());
+        }
+        assert_same(&place.all().await, &events);
+    }
+}
+
 #[tokio::test]
 async fn rows_that_are_merged_come_back_as_they_were() {
     for place in servers::both().await {

@@ -145,3 +145,62 @@ pub(super) fn supersedes(new: &Event, old: &Event) -> bool {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use qicore_data::{Decimal, Side, Timestamp, Trade};
+
+    use super::*;
+
+    fn trade(symbol: &str, time: i64, id: Option<u64>, received: i64) -> Event {
+        let trade = Trade {
+            id: id.map(TradeId::from),
+            side: Some(Side::Buy),
+            price: Decimal::ONE,
+            size: Decimal::ONE,
+        };
+        let (exchange, symbol) = (Exchange::new("x").unwrap(), Symbol::new(symbol).unwrap());
+        let mut event = Event::new(
+            exchange,
+            symbol,
+            Timestamp::from_nanos(time),
+            Label::new("t").unwrap(),
+            trade,
+        );
+        event.received = Some(Timestamp::from_nanos(received));
+        event
+    }
+
+    fn places(events: &[Event]) -> Vec<u32> {
+        let arranged = arrange((0..).zip(events));
+        assert_eq!(arranged.len(), 1);
+        arranged.into_iter().flat_map(|arranged| arranged.rows).collect()
+    }
+
+    #[test]
+    fn by_symbol_then_time_then_id() {
+        let events = [
+            trade("B/C", 1, Some(1), 0),
+            trade("A/C", 2, Some(9), 0),
+            trade("A/C", 2, Some(10), 0),
+            trade("A/C", 1, Some(11), 0),
+        ];
+        assert_eq!(places(&events), [3, 1, 2, 0]);
+    }
+
+    #[test]
+    fn of_one_key_the_newest_stays() {
+        let events = [
+            trade("A/C", 1, Some(1), 5),
+            trade("A/C", 1, Some(1), 7),
+            trade("A/C", 1, Some(1), 6),
+        ];
+        assert_eq!(places(&events), [1]);
+    }
+
+    #[test]
+    fn trades_without_an_id_all_stay() {
+        let events = [trade("A/C", 1, None, 0), trade("A/C", 1, None, 0)];
+        assert_eq!(places(&events), [0, 1]);
+    }
+}

@@ -10,7 +10,7 @@ use sqlx::postgres::PgRow;
 use super::encode::{EPOCH, parts};
 use super::error::mapped;
 use super::numeric;
-use super::read::interval_text;
+use super::read::{interval_text, micros_text};
 use super::tables::{Stored, Table};
 
 /// Puts an event together from a row that begins with the table's columns.
@@ -40,10 +40,7 @@ pub(super) fn event(table: &Table, row: &PgRow) -> Result<Event> {
 pub(super) fn text_of(row: &PgRow, at: usize, name: &str) -> Result<String> {
     let bytes = field(row, at)?.unwrap_or_default();
     Ok(match Table::type_of(name) {
-        "timestamptz" => match cell(Stored::WholeTime, bytes, None)? {
-            Cell::Time(at) => at.to_string(),
-            _ => String::new(),
-        },
+        "timestamptz" => micros_text(i64::from_be_bytes(fixed(bytes)?).saturating_add(EPOCH)),
         "smallint" => i16::from_be_bytes(fixed(bytes)?).to_string(),
         "bigint" => i64::from_be_bytes(fixed(bytes)?).to_string(),
         "interval" => interval_text(timeframe(bytes)?),

@@ -319,9 +319,18 @@ impl Query {
 }
 
 /// A time as text in microseconds, and the nanoseconds beyond.
-fn split(at: Timestamp) -> (String, i64) {
+pub(super) fn split(at: Timestamp) -> (String, i64) {
     let beyond = at.nanos().rem_euclid(1000);
-    (Timestamp::from_nanos(at.nanos() - beyond).to_string(), beyond)
+    (micros_text(at.nanos().div_euclid(1000)), beyond)
+}
+
+/// Microseconds since 1970 as text.
+pub(super) fn micros_text(micros: i64) -> String {
+    // The microsecond of the earliest time begins before it.
+    let earliest = || "1677-09-21T00:12:43.145224Z".to_owned();
+    micros
+        .checked_mul(1000)
+        .map_or_else(earliest, |nanos| Timestamp::from_nanos(nanos).to_string())
 }
 
 /// A timeframe in PostgreSQL's notation.

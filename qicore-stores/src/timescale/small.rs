@@ -1,14 +1,14 @@
 //! A few rows and the position of their lane in one statement: one round trip, where a transaction with a copy has six.
 
 use qicore_data::columns::{self, Cell};
-use qicore_data::{Checkpoint, Error, ErrorKind, Event, Timestamp, WriterId};
+use qicore_data::{Checkpoint, Error, ErrorKind, Event, WriterId};
 use sqlx::Row as _;
 
 use super::Store;
 use super::config::quoted;
 use super::error::Failure;
 use super::lanes::{self, Moved};
-use super::read::interval_text;
+use super::read::{interval_text, split};
 use super::tables::{Stored, Table};
 
 /// The statement for a table. The rows come as one JSON text, which the server makes columns of.
@@ -87,7 +87,7 @@ fn json(table: &Table, rows: &[&Event]) -> qicore_data::Result<String> {
                     Value::Text(&text)
                 }
                 (stored @ (Stored::Time | Stored::WholeTime), Cell::Time(time)) => {
-                    let beyond = time.nanos().rem_euclid(1000);
+                    let (whole, beyond) = split(time);
                     if stored == Stored::WholeTime && beyond != 0 {
                         // The way by a copy tells it with its reason.
                         return Err(Error::new(
@@ -100,7 +100,7 @@ fn json(table: &Table, rows: &[&Event]) -> qicore_data::Result<String> {
                         json.push_str(&format!("{separator}\"{}_ns\":{beyond}", column.name));
                         separator = ',';
                     }
-                    text = Timestamp::from_nanos(time.nanos() - beyond).to_string();
+                    text = whole;
                     Value::Text(&text)
                 }
                 (stored, cell) => {

@@ -6,7 +6,7 @@
 #   scripts/crash-campaign.sh timescale ROUNDS      the worker or the server, writing to PostgreSQL
 #   scripts/crash-campaign.sh timescale-wasm ROUNDS the same with TimescaleDB
 #
-# The last line: rounds=… kills=… expected=… rows=… lost=0 duplicated=0
+# A line a round on stderr; SIGTERM ends the campaign after the round. The last line: rounds=… kills=… expected=… rows=… lost=0 duplicated=0
 set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { sed -n '5,7s/^# *//p' "$0" >&2; exit 2; }
@@ -69,8 +69,13 @@ compare() { # ROUND WHAT
 cargo build --quiet -p qicore-cli --features "$campaign_features"
 qicore=${CARGO_TARGET_DIR:-target}/debug/qicore
 if declare -F campaign_begin >/dev/null; then campaign_begin; fi
+# A wish to stop ends the campaign after the round.
+stop=
+trap 'stop=1' TERM
 for round in $(seq "$rounds"); do
   campaign_round "$round"
+  echo "round $round of $rounds: kills=$kills expected=$expected rows=$found lost=$lost duplicated=$duplicated (${SECONDS}s)" >&2
+  [ -z "$stop" ] || { rounds=$round; break; }
 done
 if declare -F campaign_end >/dev/null; then campaign_end; fi
 echo "rounds=$rounds kills=$kills expected=$expected rows=$found lost=$lost duplicated=$duplicated"

@@ -1,8 +1,9 @@
 //! A delivery's events by table, in the order of their keys, each key once.
 
-use qicore_data::columns::{self, Cell};
-use qicore_data::{Data, Event, EventType, Exchange, Label, Symbol, Timeframe, TradeId};
+use std::borrow::Cow;
+use std::cmp::Ordering;
 
+use qicore_data::{Data, Event, EventType, Exchange, Label, Symbol, Timeframe, TradeId};
 use rustc_hash::FxHashMap;
 
 use super::tables::Table;
@@ -24,7 +25,8 @@ enum Within {
     Name(Label),
 }
 
-type Group = (Symbol, Exchange, Within);
+/// An instrument's key has no symbol.
+type Group = (Option<Symbol>, Exchange, Within);
 
 /// Sorts events by the keys of their tables. An index takes rows in its own order at half again the speed of rows in
 /// order of arrival, and writers that lock keys in one order do not deadlock. Of rows with one key only the one is kept
@@ -38,7 +40,7 @@ pub fn arrange<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> Vec<Arrang
         let next = numbers.len() as u32;
         rows[event.event_type().index()].push(Row {
             group: *numbers.entry(group(event)).or_insert(next),
-            time: event.timestamp.nanos(),
+            time: time(event),
             id: id(event),
             place,
             event,
@@ -52,8 +54,8 @@ pub fn arrange<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> Vec<Arrang
         }
         rows.iter_mut().for_each(|row| row.group = ranks[row.group as usize]);
         if table.is_keyed() {
-            rows.sort_unstable_by_key(|row| (row.group, row.time, row.id, row.place));
-            fold(table, &mut rows);
+            rows.sort_unstable_by(|one, other| one.by_key(other).then(one.place.cmp(&other.place)));
+            fold(&mut rows);
         } else {
             rows.sort_unstable_by_key(|row| (row.group, row.place));
         }
@@ -73,14 +75,64 @@ struct Row<'a> {
     event: &'a Event,
 }
 
+impl Row<'_> {
+    /// The order of keys; equal where the keys are.
+    fn by_key(&self, other: &Self) -> Ordering {
+        let first = (self.group, self.time, self.id).cmp(&(other.group, other.time, other.id));
+        first.then_with(|| rest(self.event).cmp(&rest(other.event)))
+    }
+}
+
 fn group(event: &Event) -> Group {
-    let within = match &event.data {
-        Data::Candle(candle) => Within::Timeframe(candle.timeframe),
-        Data::Series(series) => Within::Name(series.name),
-        Data::Instrument(instrument) => Within::Name(instrument.native),
-        _ => Within::Nothing,
+    let (symbol, within) = match &event.data {
+        Data::Candle(candle) => (Some(event.symbol), Within::Timeframe(candle.timeframe)),
+        Data::Series(series) => (Some(event.symbol), Within::Name(series.name)),
+        Data::Instrument(instrument) => (None, Within::Name(instrument.native)),
+        _ => (Some(event.symbol), Within::Nothing),
     };
-    (event.symbol, event.exchange, within)
+    (symbol, event.exchange, within)
+}
+
+/// The time as far as it is in the key: trades' keys have microseconds, those of instruments and gaps none.
+fn time(event: &Event) -> i64 {
+    match event.data {
+        Data::Instrument(_) | Data::Gap(_) => 0,
+        Data::Trade(_) => event.timestamp.nanos().div_euclid(1000),
+        _ => event.timestamp.nanos(),
+    }
+}
+
+fn id(event: &Event) -> u64 {
+    match &event.data {
+        Data::Trade(trade) => match trade.id {
+            Some(TradeId::Number(id)) => id,
+            _ => 0,
+        },
+        _ => 0,
+    }
+}
+
+/// What else is in the key, as text: it is asked for only where all before it is equal.
+fn rest(event: &Event) -> Cow<'_, str> {
+    match &event.data {
+        Data::Trade(trade) => match &trade.id {
+            Some(TradeId::Text(id)) => Cow::Borrowed(id),
+            _ => Cow::Borrowed(""),
+        },
+        Data::Series(series) => match &series.params {
+            // Writing to memory cannot fail.
+            Some(params) => Cow::Owned(serde_json::to_string(params).unwrap_or_default()),
+            None => Cow::Borrowed("{}"),
+        },
+        Data::Gap(gap) => Cow::Owned(format!(
+            "{} {:020} {:020}",
+            gap.reason,
+            gap.from.nanos(),
+            gap.to.nanos()
+        )),
+        Data::Instrument(instrument) => Cow::Borrowed(instrument.kind.as_str()),
+        _ => Cow::Borrowed(""),
+    }
 }
 
 /// The place of each group among all by its names, at its number.
@@ -94,21 +146,11 @@ fn ranks(numbers: FxHashMap<Group, u32>) -> Vec<u32> {
     ranks
 }
 
-fn id(event: &Event) -> u64 {
-    match &event.data {
-        Data::Trade(trade) => match trade.id {
-            Some(TradeId::Number(id)) => id,
-            _ => 0,
-        },
-        _ => 0,
-    }
-}
-
-/// Leaves one of the rows of each key.
-fn fold(table: &Table, rows: &mut Vec<Row<'_>>) {
+/// Leaves one of the rows of each key. A trade without an id is like no other.
+fn fold(rows: &mut Vec<Row<'_>>) {
+    let single = |event: &Event| matches!(&event.data, Data::Trade(trade) if trade.id.is_none());
     rows.dedup_by(|next, kept| {
-        let same = (next.group, next.time, next.id) == (kept.group, kept.time, kept.id)
-            && same_key(table, next.event, kept.event);
+        let same = next.by_key(kept) == Ordering::Equal && !single(next.event) && !single(kept.event);
         if same && supersedes(next.event, kept.event) {
             std::mem::swap(next, kept);
         }
@@ -116,19 +158,8 @@ fn fold(table: &Table, rows: &mut Vec<Row<'_>>) {
     });
 }
 
-/// Whether two rows have one key. A key with a missing part is like no other.
-fn same_key(table: &Table, one: &Event, other: &Event) -> bool {
-    let layout = columns::columns(table.event_type);
-    let keyed = table.columns.iter().filter(|column| table.key.contains(&column.name));
-    let mut cells = keyed.map(|column| {
-        let (one, other) = (layout[column.cell].cell(one), layout[column.cell].cell(other));
-        one == other && (one != Cell::Absent || column.required)
-    });
-    cells.all(|same| same)
-}
-
-/// Whether `new` may replace `old`, which has the same key: it is not older. A bar that was still open never replaces a
-/// closed one; of two, that is newer which was received later, or else has been corrected more often.
+/// Whether `new` may replace `old`, which has the same key: it is not older. A closed bar replaces an open one, and never
+/// the other way round; of two alike, that is newer which was received later, or else has been corrected more often.
 pub(super) fn supersedes(new: &Event, old: &Event) -> bool {
     match (&new.data, &old.data) {
         (Data::Candle(bar), Data::Candle(before)) => {
@@ -136,7 +167,10 @@ pub(super) fn supersedes(new: &Event, old: &Event) -> bool {
                 (Some(at), Some(earlier)) => (at, bar.revision) >= (earlier, before.revision),
                 _ => bar.revision >= before.revision,
             };
-            bar.closed >= before.closed && newer
+            match bar.closed.cmp(&before.closed) {
+                Ordering::Equal => newer,
+                closed => closed == Ordering::Greater,
+            }
         }
         (Data::Instrument(_), Data::Instrument(_)) => new.timestamp >= old.timestamp,
         _ => match (new.received, old.received) {
@@ -180,10 +214,10 @@ mod tests {
     #[test]
     fn by_symbol_then_time_then_id() {
         let events = [
-            trade("B/C", 1, Some(1), 0),
-            trade("A/C", 2, Some(9), 0),
-            trade("A/C", 2, Some(10), 0),
-            trade("A/C", 1, Some(11), 0),
+            trade("B/C", 1000, Some(1), 0),
+            trade("A/C", 2000, Some(9), 0),
+            trade("A/C", 2000, Some(10), 0),
+            trade("A/C", 1000, Some(11), 0),
         ];
         assert_eq!(places(&events), [3, 1, 2, 0]);
     }
@@ -196,6 +230,25 @@ mod tests {
             trade("A/C", 1, Some(1), 6),
         ];
         assert_eq!(places(&events), [1]);
+    }
+
+    #[test]
+    fn ids_that_are_texts_and_times_within_a_microsecond() {
+        let named = |id: &str, time| {
+            let mut event = trade("A/C", time, None, time);
+            if let Data::Trade(trade) = &mut event.data {
+                trade.id = Some(TradeId::new(id));
+            }
+            event
+        };
+        let events = [
+            named("b", 1),
+            named("a", 2),
+            named("b", 3),
+            named("0", 4),
+            named("a", 1000),
+        ];
+        assert_eq!(places(&events), [3, 1, 2, 4]);
     }
 
     #[test]

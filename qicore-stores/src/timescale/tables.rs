@@ -39,7 +39,6 @@ pub(super) enum Stored {
 pub(super) struct TableColumn {
     pub(super) name: &'static str,
     pub(super) stored: Stored,
-    pub(super) required: bool,
     /// Its place among the event's [`columns::columns`].
     pub(super) cell: usize,
 }
@@ -155,12 +154,7 @@ impl Table {
                 "to" => "to_time",
                 name => name,
             };
-            TableColumn {
-                name,
-                stored,
-                required: column.required || stored == Stored::Object,
-                cell,
-            }
+            TableColumn { name, stored, cell }
         });
         let columns: Vec<TableColumn> = columns.collect();
         Self {
@@ -298,9 +292,9 @@ fn on_conflict(table: &Table) -> String {
 fn not_older(table: &Table) -> &'static str {
     match table.event_type {
         EventType::Candle => {
-            "excluded.closed >= old.closed AND coalesce(\
+            "(excluded.closed > old.closed OR excluded.closed = old.closed AND coalesce(\
              (excluded.received, excluded.received_ns, excluded.revision) >= (old.received, old.received_ns, old.revision), \
-             excluded.revision >= old.revision)"
+             excluded.revision >= old.revision))"
         }
         EventType::Instrument => "(excluded.timestamp, excluded.timestamp_ns) >= (old.timestamp, old.timestamp_ns)",
         _ => "coalesce((excluded.received, excluded.received_ns) >= (old.received, old.received_ns), true)",

@@ -13,6 +13,10 @@
 //! # Refused rows
 //! A row that the database refuses is found by the place that the error names, or else by halves, and told with the
 //! database's own reason. The transaction is rolled back, and done again without it once the row is in the dead letters.
+//!
+//! # Memory
+//! While the database is slow or down each lane holds what its queue holds (`queue_bytes`, 16 MiB by default), one
+//! delivery (`batch.bytes`, 16 MiB) and its encoded rows, and no more: the source is held back.
 
 mod attempt;
 mod config;

@@ -8,6 +8,8 @@ use qicore_data::{Error, Result, Secret, settings::duration};
 use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use super::period::Period;
+
 /// How a connection is encrypted, by PostgreSQL's names. In production `verify-full`: the others but `verify-ca` accept
 /// any server that answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -140,6 +142,13 @@ impl Connection {
     #[must_use]
     pub fn timeouts(mut self, statement: Duration, lock: Duration) -> Self {
         (self.statement_timeout, self.lock_timeout) = (statement, lock);
+        self
+    }
+
+    /// Sets how long a connection may take to be made.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
         self
     }
 
@@ -308,61 +317,16 @@ impl Tables {
                 "schema must be 1 to 40 letters, digits and underscores, and not begin with a digit"
             }
             Self {
-                tick_chunk: Period(None),
+                tick_chunk: Period::OFF,
                 ..
             }
             | Self {
-                candle_chunk: Period(None),
+                candle_chunk: Period::OFF,
                 ..
             } => "a chunk has a time span: tick_chunk and candle_chunk cannot be off",
             _ => return Ok(()),
         };
         Err(Error::config("timescale.config", message))
-    }
-}
-
-/// A calendar period like `7 days` or `1 month`, or `off`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Period(Option<String>);
-
-impl Period {
-    /// None.
-    pub const OFF: Self = Self(None);
-
-    fn of(text: &str) -> Self {
-        Self(Some(text.into()))
-    }
-
-    /// The interval in PostgreSQL's notation.
-    pub fn as_interval(&self) -> Option<&str> {
-        self.0.as_deref()
-    }
-}
-
-impl FromStr for Period {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const UNITS: &[&str] = &["minute", "hour", "day", "week", "month", "year"];
-        if text == "off" {
-            return Ok(Self::OFF);
-        }
-        let parts: Vec<_> = text.split_whitespace().collect();
-        let known = matches!(parts[..], [number, unit]
-            if number.parse::<u32>().is_ok_and(|number| number > 0) && UNITS.contains(&unit.trim_end_matches('s')));
-        match known {
-            true => Ok(Self::of(text)),
-            false => Err(format!(
-                "{text:?} is not a period like \"12 hours\", \"7 days\", \"1 month\" or \"off\""
-            )),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -380,17 +344,6 @@ pub(super) fn quoted(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn periods() {
-        for text in ["1 day", "90 days", "12 hours", "1 month"] {
-            assert_eq!(text.parse::<Period>().unwrap().as_interval(), Some(text));
-        }
-        assert_eq!("off".parse::<Period>().unwrap(), Period::OFF);
-        for text in ["", "7", "0 days", "-1 day", "1 day'; DROP TABLE ohlcv; --", "7 moons"] {
-            assert!(text.parse::<Period>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_password_is_in_no_text() {

@@ -6,8 +6,9 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::{Flavour, filled};
-use crate::timescale::config::{Period, Tables};
+use crate::timescale::config::Tables;
 use crate::timescale::error::mapped;
+use crate::timescale::period::Period;
 
 /// What of a table is compressed together, and in which order.
 struct Compressed {

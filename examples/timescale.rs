@@ -7,6 +7,8 @@
 //! The database is that of `QICORE_TIMESCALE_URL`, else of `QICORE_POSTGRES_URL`. A second run writes nothing: the
 //! database knows how far the recording has been written.
 
+#![allow(clippy::print_stdout, reason = "an example talks")]
+
 use std::error::Error;
 
 use comfy_table::Table;

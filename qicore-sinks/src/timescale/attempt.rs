@@ -27,23 +27,40 @@ impl Attempt<'_> {
     /// Tries, and tries again in other ways where rows turn out to be known or refused. Refused rows are noted in
     /// `staged`, with the reason.
     pub(super) async fn run(&self, staged: &mut [Staged]) -> Result<Outcome> {
-        let (done, refused) = {
-            let events = self.events(staged);
-            let arranged = arrange(events.iter().copied());
-            let load = |arranged| Load::new(arranged, &events, &self.shared.habits);
-            let mut loads: Vec<_> = arranged.into_iter().map(load).collect();
-            let last = staged.last();
-            loop {
-                if let Some((done, refused)) = self.transaction(last, &mut loads).await? {
-                    break (done, refused);
-                }
-                // Another way is set.
+        let mut commit = self.commit;
+        loop {
+            let (done, refused, chosen) = self.settle(staged, commit).await?;
+            let others = refused.iter().any(|(place, _)| chosen.contains(place));
+            for (place, reason) in refused {
+                note(staged, place as usize, reason);
             }
-        };
-        for (place, reason) in refused {
-            note(staged, place as usize, reason);
+            if !others {
+                return Ok(if commit == self.commit {
+                    done
+                } else {
+                    Outcome::RolledBack
+                });
+            }
+            // A refused row stood for others of its key, which are to be refused now as well, or written in its place;
+            // nothing is to be durable before the caller knows.
+            commit = false;
         }
-        Ok(done)
+    }
+
+    /// Goes through the ways in which the rows of a table can be written until a transaction is through. Gives refused
+    /// rows, and those that were chosen over others of their key.
+    async fn settle(&self, staged: &[Staged], commit: bool) -> Result<(Outcome, Vec<(u32, Error)>, Vec<u32>)> {
+        let events = self.events(staged);
+        let arranged = arrange(events.iter().copied());
+        let load = |arranged| Load::new(arranged, &events, &self.shared.habits);
+        let mut loads: Vec<_> = arranged.into_iter().map(load).collect();
+        loop {
+            if let Some((done, refused)) = self.transaction(staged.last(), &mut loads, commit).await? {
+                let chosen = loads.into_iter().flat_map(|load| load.chosen).collect();
+                return Ok((done, refused, chosen));
+            }
+            // Another way is set.
+        }
     }
 
     /// All events that wait and are to be written, with their places.
@@ -64,9 +81,10 @@ impl Attempt<'_> {
         &self,
         last: Option<&Staged>,
         loads: &mut [Load<'_>],
+        commit: bool,
     ) -> Result<Option<(Outcome, Vec<(u32, Error)>)>> {
         let mut transaction = self.shared.store.begin().await?;
-        if self.commit && self.advance(&mut transaction, last).await? == Moved::Before {
+        if commit && self.advance(&mut transaction, last).await? == Moved::Before {
             transaction.roll_back().await?;
             return Ok(Some((Outcome::Committed, Vec::new())));
         }
@@ -83,7 +101,7 @@ impl Attempt<'_> {
             }
         }
         refused.extend(loads.iter_mut().flat_map(|load| load.unfit.drain(..)));
-        if !self.commit || !refused.is_empty() {
+        if !commit || !refused.is_empty() {
             transaction.roll_back().await?;
             return Ok(Some((Outcome::RolledBack, refused)));
         }

@@ -1,7 +1,5 @@
 //! The rows of one table in a transaction, and the ways in which they go in.
 
-use std::ops::Range;
-
 use qicore_data::{Error, Event};
 use qicore_stores::timescale::{Arranged, Copying, Failure, Rows, Table, Target, Transaction};
 
@@ -14,7 +12,7 @@ pub(super) enum Way {
     Straight,
     /// By one copy into a staging table, and a merge.
     Merged,
-    /// In pieces, to find the rows that the database refuses.
+    /// One by one, to find the rows that the database refuses.
     Searched,
 }
 
@@ -26,6 +24,8 @@ pub(super) struct Load<'e> {
     pub(super) way: Way,
     /// Rows that no column can hold, by their places among all events that wait.
     pub(super) unfit: Vec<(u32, Error)>,
+    /// Rows that were chosen over others of their key.
+    pub(super) chosen: Vec<u32>,
     /// What is encoded so far.
     rows: Rows,
     /// The place of each encoded row.
@@ -36,12 +36,17 @@ pub(super) struct Load<'e> {
 }
 
 impl<'e> Load<'e> {
-    pub(super) fn new(Arranged { table, rows }: Arranged, events: &'e [(u32, &'e Event)], habits: &Habits) -> Self {
+    pub(super) fn new(
+        Arranged { table, rows, chosen }: Arranged,
+        events: &'e [(u32, &'e Event)],
+        habits: &Habits,
+    ) -> Self {
         let merged = table.is_keyed() && habits.merges(table.event_type);
         Self {
             table,
             way: if merged { Way::Merged } else { Way::Straight },
             unfit: Vec::new(),
+            chosen,
             rows: Rows::new(table, rows.len()),
             places: Vec::with_capacity(rows.len()),
             waiting: rows.into_iter(),
@@ -93,57 +98,42 @@ impl<'e> Load<'e> {
         copying.finish().await
     }
 
-    /// Writes all rows that the database takes, in pieces that are halved, or cut at the row that the error names,
-    /// until what is left is a single row that it refuses.
+    /// Stages all rows and has the database take them one by one, so that it tells all those that it refuses at once.
     async fn search(
         &mut self,
         transaction: &mut Transaction<'_>,
         refused: &mut Vec<(u32, Error)>,
     ) -> Result<(), Failure> {
         while self.encode() {}
-        let mut pieces: Vec<Range<usize>> = std::iter::once(0..self.rows.len()).collect();
-        while let Some(piece) = pieces.pop().filter(|piece| !piece.is_empty()) {
-            transaction.mark().await.map_err(Failure::Other)?;
-            let (reason, row) = match self.piece(transaction, piece.clone()).await {
-                Ok(()) => {
-                    transaction.keep().await.map_err(Failure::Other)?;
-                    continue;
-                }
-                Err(Failure::Other(error)) => return Err(Failure::Other(error)),
-                Err(Failure::Row(reason, row)) => (reason, row),
-                Err(Failure::Duplicate(reason)) => (reason, None),
-            };
-            transaction.back().await.map_err(Failure::Other)?;
-            if piece.len() == 1 {
-                refused.push((self.places[piece.start], reason));
-                continue;
-            }
-            // The last one pushed is the first one tried.
-            let parts = match row.map(|row| piece.start + row).filter(|row| piece.contains(row)) {
-                Some(row) => vec![row + 1..piece.end, row..row + 1, piece.start..row],
-                None => {
-                    let middle = piece.start + piece.len() / 2;
-                    vec![middle..piece.end, piece.start..middle]
-                }
-            };
-            pieces.extend(parts.into_iter().filter(|part| !part.is_empty()));
-        }
+        let staged = self.stage(transaction, refused).await?;
+        let found = transaction.take_each(self.table).await.map_err(Failure::Other)?;
+        let named = |(row, reason): (usize, Error)| Some((self.places[*staged.get(row)?], reason));
+        refused.extend(found.into_iter().filter_map(named));
         Ok(())
     }
 
-    async fn piece(&self, transaction: &mut Transaction<'_>, piece: Range<usize>) -> Result<(), Failure> {
-        let target = if self.table.is_keyed() {
-            Target::Staging
-        } else {
-            Target::Table
-        };
-        let mut copying = transaction.copy(self.table, target).await?;
-        copying.send(&self.rows, piece).await?;
-        copying.finish().await?;
-        if target == Target::Staging {
-            transaction.merge(self.table).await?;
-            transaction.clear_staging(self.table).await.map_err(Failure::Other)?;
+    /// Stages rows, but for those that not even a staging table takes: it has no rules, but a text may be no JSON to the
+    /// server. Gives the rows that are staged, in order.
+    async fn stage(
+        &self,
+        transaction: &mut Transaction<'_>,
+        refused: &mut Vec<(u32, Error)>,
+    ) -> Result<Vec<usize>, Failure> {
+        let mut staged: Vec<usize> = (0..self.rows.len()).collect();
+        loop {
+            transaction.mark().await.map_err(Failure::Other)?;
+            let mut copying = transaction.copy(self.table, Target::Staging).await?;
+            for run in staged.chunk_by(|one, next| one + 1 == *next) {
+                copying.send(&self.rows, run[0]..run[run.len() - 1] + 1).await?;
+            }
+            match copying.finish().await {
+                Ok(()) => return Ok(staged),
+                Err(Failure::Row(reason, Some(at))) if at < staged.len() => {
+                    transaction.back().await.map_err(Failure::Other)?;
+                    refused.push((self.places[staged.remove(at)], reason));
+                }
+                Err(failure) => return Err(Failure::Other(failure.into_error())),
+            }
         }
-        Ok(())
     }
 }

@@ -18,7 +18,7 @@ fn minute(number: i64, close: i64) -> Event {
     bar("BTC/USD", Timeframe::M1, from, 100, close)
 }
 
-fn received(mut event: Event, second: i64) -> Event {
+pub(crate) fn received(mut event: Event, second: i64) -> Event {
     event.received = Some(Timestamp::from_nanos(at(START).nanos() + second * 1_000_000_000));
     event
 }

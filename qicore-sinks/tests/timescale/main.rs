@@ -10,6 +10,7 @@ mod proxy;
 mod refusals;
 mod roles;
 mod round_trip;
+mod searches;
 mod trouble;
 mod writers;
 

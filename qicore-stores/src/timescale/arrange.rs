@@ -15,6 +15,8 @@ pub struct Arranged {
     pub table: &'static Table,
     /// Places in the delivery, in the order in which they are to be written.
     pub rows: Vec<u32>,
+    /// Those of them that stand for other rows of their key, too: where one is refused the others are to be tried.
+    pub chosen: Vec<u32>,
 }
 
 /// What rows of one key's beginning have in common.
@@ -43,6 +45,7 @@ pub fn arrange<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> Vec<Arrang
             time: time(event),
             id: id(event),
             place,
+            others: 0,
             event,
         });
     }
@@ -59,8 +62,10 @@ pub fn arrange<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> Vec<Arrang
         } else {
             rows.sort_unstable_by_key(|row| (row.group, row.place));
         }
+        let chosen = rows.iter().filter(|row| row.others > 0).map(|row| row.place);
         Some(Arranged {
             table,
+            chosen: chosen.collect(),
             rows: rows.into_iter().map(|row| row.place).collect(),
         })
     };
@@ -72,6 +77,8 @@ struct Row<'a> {
     time: i64,
     id: u64,
     place: u32,
+    /// Rows of the same key that it was chosen over.
+    others: u32,
     event: &'a Event,
 }
 
@@ -151,8 +158,12 @@ fn fold(rows: &mut Vec<Row<'_>>) {
     let single = |event: &Event| matches!(&event.data, Data::Trade(trade) if trade.id.is_none());
     rows.dedup_by(|next, kept| {
         let same = next.by_key(kept) == Ordering::Equal && !single(next.event) && !single(kept.event);
-        if same && supersedes(next.event, kept.event) {
-            std::mem::swap(next, kept);
+        if same {
+            let others = next.others + kept.others + 1;
+            if supersedes(next.event, kept.event) {
+                std::mem::swap(next, kept);
+            }
+            kept.others = others;
         }
         same
     });

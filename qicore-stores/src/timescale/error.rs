@@ -51,10 +51,31 @@ fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
 }
 
 /// The row that the context of an error in a copy names: `COPY ohlcv, line 17, column open`.
+///
+/// A function that was called for the row has lines of its own, which are told before.
 fn line_of(context: &str) -> Option<usize> {
-    let (_, after) = context.split_once("line ")?;
+    let copy = context.lines().find(|line| line.starts_with("COPY "))?;
+    let (_, after) = copy.split_once(", line ")?;
     let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse::<usize>().ok()?.checked_sub(1)
+}
+
+/// Classes of SQLSTATE that say nothing about the rows: connections, transactions, access, the schema, resources,
+/// operators, the system, foreign servers and defects.
+pub(super) const NOT_OF_ROWS: &[&str] = &[
+    "08", "0A", "25", "26", "28", "2D", "34", "3B", "3D", "3F", "40", "42", "53", "55", "57", "58", "72", "F0", "HV",
+    "XX",
+];
+
+/// A row that the server has refused, by what it told.
+pub(super) fn refused(code: &str, message: &str, detail: &str, constraint: &str) -> Error {
+    let mut error = Error::new(ErrorKind::Rejected, "timescale.write", message).with("sqlstate", code);
+    for (key, value) in [("detail", detail), ("constraint", constraint)] {
+        if !value.is_empty() {
+            error = error.with(key, value);
+        }
+    }
+    error
 }
 
 /// The kind of a failure that the server tells, whether another try can help, and what there is to do about it.
@@ -97,12 +118,11 @@ fn verdict(code: &str) -> (ErrorKind, RetryAdvice, Option<&'static str>) {
             Never,
             Some("the schema is not as it was made: see `qicore schema timescale`"),
         ),
-        "54000" => (Kind::Rejected, Never, None),
         _ => match &code[..code.len().min(2)] {
-            "22" | "23" | "44" | "P0" => (Kind::Rejected, Never, None),
-            "08" | "25" | "40" | "53" | "55" | "57" | "58" | "XX" => (Kind::Unavailable, Backoff, None),
-            "42" => (Kind::Schema, Never, None),
-            _ => (Kind::Unavailable, Backoff, None),
+            "42" | "3F" => (Kind::Schema, Never, None),
+            class if NOT_OF_ROWS.contains(&class) => (Kind::Unavailable, Backoff, None),
+            // Data, constraints, limits, and whatever triggers of one's own raise.
+            _ => (Kind::Rejected, Never, None),
         },
     }
 }
@@ -155,6 +175,9 @@ mod tests {
         assert_eq!(line_of("COPY ohlcv, line 17, column open"), Some(16));
         assert_eq!(line_of("COPY ohlcv, line 1"), Some(0));
         assert_eq!(line_of("SQL statement \"SELECT 1\""), None);
+        let called = "PL/pgSQL function rule() line 2 at RAISE\nCOPY trades, line 17";
+        assert_eq!(line_of(called), Some(16));
+        assert_eq!(line_of("PL/pgSQL function rule() line 2 at RAISE"), None);
     }
 
     #[test]
@@ -168,6 +191,8 @@ mod tests {
             ("42P01", ErrorKind::Schema, RetryAdvice::Never),
             ("22003", ErrorKind::Rejected, RetryAdvice::Never),
             ("23514", ErrorKind::Rejected, RetryAdvice::Never),
+            ("54000", ErrorKind::Rejected, RetryAdvice::Never),
+            ("UQ001", ErrorKind::Rejected, RetryAdvice::Never),
         ] {
             let (found, advice, _) = verdict(code);
             assert_eq!((found, advice), (kind, retry), "{code}");

@@ -11,6 +11,7 @@ mod arrange;
 mod config;
 mod connect;
 mod decode;
+mod each;
 mod encode;
 mod error;
 mod health;

@@ -6,7 +6,7 @@ use qicore_data::EventType;
 use qicore_data::columns::{self, Kind};
 
 use super::config::quoted;
-use super::small;
+use super::{each, small};
 
 /// The column that keeps the order of arrival.
 pub(super) const SEQUENCE: &str = "seq";
@@ -227,8 +227,8 @@ pub(super) struct Statements {
     pub(super) copy: String,
     /// Makes the session's staging table.
     pub(super) stage: String,
-    /// Its name.
-    pub(super) stage_name: String,
+    /// From there into the table row by row, noting those that are refused.
+    pub(super) each: String,
     /// Rows into the staging table.
     pub(super) copy_stage: String,
     /// From there into the table: what is new, and what corrects a row and is not older.
@@ -246,10 +246,11 @@ impl Statements {
         Self {
             copy: format!("COPY {target} ({columns}) FROM STDIN (FORMAT binary)"),
             stage: format!(
-                "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT DELETE ROWS AS \
-                 SELECT {columns} FROM {target} WITH NO DATA"
+                "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} \
+                 (place bigint GENERATED ALWAYS AS IDENTITY, {}) ON COMMIT DELETE ROWS",
+                table.definitions().join(", ")
             ),
-            stage_name: stage.clone(),
+            each: each::statement(table, &target, &stage, &columns, &on_conflict(table)),
             copy_stage: format!("COPY {stage} ({columns}) FROM STDIN (FORMAT binary)"),
             merge: format!(
                 "INSERT INTO {target} AS old ({columns}) SELECT {columns} FROM {stage}{}",

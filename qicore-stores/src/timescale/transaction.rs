@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use qicore_data::{Checkpoint, Result, WriterId};
+use qicore_data::{Checkpoint, Error, Result, WriterId};
 use sqlx::Executor;
 use sqlx::postgres::{PgConnection, PgCopyIn};
 
@@ -10,7 +10,7 @@ use super::connect::Lease;
 use super::encode::Rows;
 use super::error::{Failure, mapped};
 use super::lanes::{self, Moved};
-use super::{Store, Table};
+use super::{Store, Table, each};
 
 /// Pieces of a copy that are sent at once.
 const PIECE: usize = 256 << 10;
@@ -29,7 +29,11 @@ impl Store {
     /// What connecting fails with.
     pub async fn begin(&self) -> Result<Transaction<'_>> {
         let mut lease = self.lease("timescale.begin").await?;
-        run(&mut lease, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        run(
+            &mut lease,
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET CONSTRAINTS ALL IMMEDIATE",
+        )
+        .await?;
         Ok(Transaction { store: self, lease })
     }
 }
@@ -87,21 +91,18 @@ impl Transaction<'_> {
             .map_err(failed)
     }
 
-    /// Empties the staging table, for more rows of the same transaction.
-    pub async fn clear_staging(&mut self, table: &Table) -> Result<()> {
-        let sql = format!("DELETE FROM {}", self.store.statements(table).stage_name);
-        let done = self.lease.execute(sql.as_str()).await;
-        done.map(drop).map_err(|error| mapped("timescale.merge", error))
+    /// Takes the staged rows into their table one by one, but for those that the database refuses. Gives the places of
+    /// these among the staged rows, and the reasons.
+    ///
+    /// # Errors
+    /// What is not for a row.
+    pub async fn take_each(&mut self, table: &Table) -> Result<Vec<(usize, Error)>> {
+        each::run(&mut self.lease, &self.store.statements(table).each).await
     }
 
     /// Marks where to [go back](Self::back) to.
     pub async fn mark(&mut self) -> Result<()> {
         run(&mut self.lease, "SAVEPOINT rows").await
-    }
-
-    /// Keeps what was done since the last [mark](Self::mark), as a part of the whole.
-    pub async fn keep(&mut self) -> Result<()> {
-        run(&mut self.lease, "RELEASE SAVEPOINT rows").await
     }
 
     /// Undoes what was done since the last [mark](Self::mark).

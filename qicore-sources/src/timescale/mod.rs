@@ -65,8 +65,8 @@ struct Kind {
 struct Detail {
     /// What is selected, so that another selection is not taken up in the middle.
     selection: String,
-    /// Behind which row to go on.
-    after: String,
+    /// Behind which row to go on; none where no row was found.
+    after: Option<String>,
 }
 
 impl fmt::Debug for TimescaleRows {
@@ -135,12 +135,9 @@ impl TimescaleRows {
         let Some(kind) = self.kinds.front() else {
             return Ok(Position::at(0));
         };
-        let Some(after) = &kind.after else {
-            return Ok(Position::at(kind.offset));
-        };
         let detail = Detail {
             selection: self.identity(kind.event_type),
-            after: after.as_str().to_owned(),
+            after: kind.after.as_ref().map(|after| after.as_str().to_owned()),
         };
         let defect = |error: serde_json::Error| Error::new(ErrorKind::Internal, "timescale.read", error.to_string());
         Ok(Position::at(kind.offset).with_detail(serde_json::to_string(&detail).map_err(defect)?))
@@ -161,23 +158,20 @@ impl TimescaleRows {
         };
         kind.known = true;
         let Some(held) = held else { return Ok(true) };
+        let detail = held.position.detail.as_deref();
+        let detail: Option<Detail> = detail.and_then(|detail| serde_json::from_str(detail).ok());
+        // Also of a lane that is finished: another selection would be taken for read.
+        let Some(detail) = detail.filter(|detail| detail.selection == identity) else {
+            let message =
+                "the checkpoint was made with another selection; give the pipeline another name to start anew";
+            return Err(Error::new(ErrorKind::Checkpoint, "timescale.resume", message).with("lane", &kind.lane));
+        };
         if held.finished {
             return Ok(false);
         }
         kind.offset = held.position.offset;
+        kind.after = detail.after.map(Cursor::new);
         self.read += kind.offset;
-        let Some(detail) = &held.position.detail else {
-            return Ok(true);
-        };
-        let detail: Option<Detail> = serde_json::from_str(detail).ok();
-        match detail.filter(|detail| detail.selection == identity) {
-            Some(detail) => kind.after = Some(Cursor::new(detail.after)),
-            None => {
-                let message =
-                    "the checkpoint was made with another selection; give the pipeline another name to start anew";
-                return Err(Error::new(ErrorKind::Checkpoint, "timescale.resume", message).with("lane", &kind.lane));
-            }
-        }
         Ok(true)
     }
 

@@ -1,11 +1,14 @@
 //! How to reach a database, and what its tables are to be.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use qicore_data::{Error, Result, Secret, settings::duration};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::period::Period;
@@ -41,7 +44,7 @@ pub enum TlsMode {
 /// assert!(!format!("{connection:?}").contains("hunter2"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
 #[non_exhaustive]
 pub struct Connection {
     /// `postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?sslmode=…]`; a secret, since a password may be in it.
@@ -98,6 +101,29 @@ impl Default for Connection {
             lock_timeout: Duration::from_secs(20),
             connections: 4,
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Connection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table;
+        impl<'de> Visitor<'de> for Table {
+            type Value = Connection;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the settings of a connection, like connection.url = { env = \"QICORE_TIMESCALE_URL\" }")
+            }
+            // A URL in the wrong place is not to be told: a password may be in it.
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<Connection, E> {
+                Err(E::custom(format_args!(
+                    "a text, where there must be {}",
+                    &self as &dyn de::Expected
+                )))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Connection, A::Error> {
+                Connection::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_any(Table)
     }
 }
 
@@ -166,6 +192,15 @@ impl Connection {
     pub fn check(&self) -> Result<()> {
         if self.connections == 0 {
             return Err(Error::config("timescale.config", "connections must be at least 1"));
+        }
+        // What the server takes: milliseconds in 31 bits.
+        let most = Duration::from_millis(i32::MAX as u64);
+        if self.statement_timeout > most || self.lock_timeout > most {
+            let message = "statement_timeout and lock_timeout must be less than 25 days";
+            return Err(Error::config("timescale.config", message));
+        }
+        if let Some(url) = &self.url {
+            check_url(url.expose())?;
         }
         self.options().map(drop)
     }
@@ -324,9 +359,57 @@ impl Tables {
                 candle_chunk: Period::OFF,
                 ..
             } => "a chunk has a time span: tick_chunk and candle_chunk cannot be off",
+            Self {
+                candle_retention: kept,
+                refresh_every,
+                ..
+            } if *refresh_every != Period::OFF && !kept.is_at_least_days(5) => {
+                "candle_retention must be at least 5 days where refresh_every is not off: days are built of the bars"
+            }
             _ => return Ok(()),
         };
         Err(Error::config("timescale.config", message))
+    }
+}
+
+/// The parameters of a URL that mean something. The driver would write others to its log, with their values.
+const PARAMETERS: &[&str] = &[
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "statement-cache-capacity",
+];
+
+fn check_url(url: &str) -> Result<()> {
+    let fail = |message: String| Err(Error::config("timescale.config", message));
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return fail("the url does not begin with postgres://".into());
+    }
+    let (_, query) = url.split_once('?').unwrap_or_default();
+    let names = query.split('&').filter_map(|pair| pair.split('=').next());
+    match names
+        .filter(|name| !name.is_empty())
+        .find(|name| !PARAMETERS.contains(name))
+    {
+        None => Ok(()),
+        Some(unknown) => fail(format!(
+            "the url has an unknown parameter {unknown:?}; known: {}",
+            PARAMETERS.join(" ")
+        )),
     }
 }
 
@@ -349,6 +432,12 @@ mod tests {
     fn a_password_is_in_no_text() {
         let connection = Connection::url("postgres://u:hunter2@h/d");
         assert!(!format!("{connection:?}").contains("hunter2"));
+        let unknown = Connection::url("postgres://u@h/d?passwd=hunter2")
+            .check()
+            .unwrap_err()
+            .to_string();
+        assert!(unknown.contains("passwd") && !unknown.contains("hunter2"), "{unknown}");
+        assert!(Connection::url("mysql://u@h/d").check().is_err());
         let broken = Connection::url("postgres://u:hunter2@[h/d").check().unwrap_err();
         assert!(!format!("{broken:?}").contains("hunter2"), "{broken:?}");
     }

@@ -88,13 +88,14 @@ impl Store {
         let mut lease = self.lease("timescale.check").await?;
         let found = schema::found(&mut lease, &self.tables).await?;
         lease.give_back();
-        match found {
-            Some(_) => Ok(()),
-            None => {
-                let message = "the database has no schema of QiCore: is it another one?";
-                Err(Error::new(ErrorKind::Schema, "timescale.check", message).with("schema", &self.tables.schema))
+        let message = match found {
+            Some((VERSION, _)) => return Ok(()),
+            Some((version, _)) => {
+                format!("the schema has version {version}, and this program reads {VERSION}: let a sink migrate it")
             }
-        }
+            None => "the database has no schema of QiCore: is it another one?".into(),
+        };
+        Err(Error::new(ErrorKind::Schema, "timescale.check", message).with("schema", &self.tables.schema))
     }
 
     /// Closes all connections.

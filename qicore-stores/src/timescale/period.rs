@@ -16,26 +16,44 @@ impl Period {
         Self(Some(text.into()))
     }
 
+    /// Whether it is so many days at least, with months of 30 days; `off` is for ever.
+    pub(super) fn is_at_least_days(&self, days: u32) -> bool {
+        let hours = self.0.as_deref().and_then(hours);
+        hours.is_none_or(|hours| hours >= f64::from(24 * days))
+    }
+
     /// The interval in PostgreSQL's notation.
     pub fn as_interval(&self) -> Option<&str> {
         self.0.as_deref()
     }
 }
 
+/// The hours of a text like `7 days`, from 1 to 9,999 of a unit.
+fn hours(text: &str) -> Option<f64> {
+    let (number, unit) = text.split_once(' ')?;
+    let number: u32 = number.parse().ok().filter(|number| (1..10_000).contains(number))?;
+    let hours = match unit.strip_suffix('s').unwrap_or(unit) {
+        "minute" => 1.0 / 60.0,
+        "hour" => 1.0,
+        "day" => 24.0,
+        "week" => 7.0 * 24.0,
+        "month" => 30.0 * 24.0,
+        "year" => 365.0 * 24.0,
+        _ => return None,
+    };
+    Some(f64::from(number) * hours)
+}
+
 impl FromStr for Period {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const UNITS: &[&str] = &["minute", "hour", "day", "week", "month", "year"];
         if text == "off" {
             return Ok(Self::OFF);
         }
-        let parts: Vec<_> = text.split_whitespace().collect();
-        let known = matches!(parts[..], [number, unit]
-            if number.parse::<u32>().is_ok_and(|number| number > 0) && UNITS.contains(&unit.trim_end_matches('s')));
-        match known {
-            true => Ok(Self::of(text)),
-            false => Err(format!(
+        match hours(text) {
+            Some(_) => Ok(Self::of(text)),
+            None => Err(format!(
                 "{text:?} is not a period like \"12 hours\", \"7 days\", \"1 month\" or \"off\""
             )),
         }
@@ -59,7 +77,16 @@ mod tests {
             assert_eq!(text.parse::<Period>().unwrap().as_interval(), Some(text));
         }
         assert_eq!("off".parse::<Period>().unwrap(), Period::OFF);
-        for text in ["", "7", "0 days", "-1 day", "1 day'; DROP TABLE ohlcv; --", "7 moons"] {
+        for text in [
+            "",
+            "7",
+            "0 days",
+            "-1 day",
+            "1 day'; DROP TABLE ohlcv; --",
+            "7 moons",
+            "7 dayss",
+            "4294967295 years",
+        ] {
             assert!(text.parse::<Period>().is_err(), "{text}");
         }
     }

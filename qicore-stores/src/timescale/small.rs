@@ -53,10 +53,17 @@ impl Store {
             .bind(lanes::position(from).map_err(Failure::Other)?)
             .bind(from.finished)
             .bind(json);
-        let row = query
-            .fetch_one(&mut *lease)
-            .await
-            .map_err(|error| Failure::of("timescale.put", error))?;
+        let row = match query.fetch_one(&mut *lease).await {
+            Ok(row) => row,
+            Err(error) => {
+                let failure = Failure::of("timescale.put", error);
+                if !matches!(failure, Failure::Other(_)) {
+                    // Undone as a whole, and in step with the server.
+                    lease.give_back();
+                }
+                return Err(failure);
+            }
+        };
         let moved = match row.get::<i64, _>(0) {
             1 => Moved::Now,
             _ => {

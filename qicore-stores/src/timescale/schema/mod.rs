@@ -8,6 +8,7 @@ use sqlx::{Executor, Row};
 
 use super::config::{Mode, Tables, quoted};
 use super::error::mapped;
+use super::period::Period;
 
 /// What the database turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +164,19 @@ pub(super) async fn found(connection: &mut PgConnection, tables: &Tables) -> Res
 
 /// Brings the schema up to date and sets the policies. What is there is never dropped.
 pub(super) async fn migrate(connection: &mut PgConnection, tables: &Tables) -> Result<Flavour> {
+    let flavour = brought_up_to_date(connection, tables).await?;
+    let asked = tables.tick_retention != Period::OFF || tables.candle_retention != Period::OFF;
+    if asked && flavour != (Flavour::Timescale { community: true }) {
+        // Whoever asks for data to be dropped is to know.
+        tracing::warn!(
+            flavour = flavour.as_str(),
+            "tick_retention and candle_retention have no effect here: nothing is dropped"
+        );
+    }
+    Ok(flavour)
+}
+
+async fn brought_up_to_date(connection: &mut PgConnection, tables: &Tables) -> Result<Flavour> {
     let before = found(connection, tables).await?;
     if let Some((VERSION, flavour)) = before
         && agrees(tables, flavour).is_ok()

@@ -1,4 +1,4 @@
--- Least-privilege roles, to be run once by whoever may create roles, after the schema is there. Give each program a
+-- Least-privilege roles, to be run by whoever may create roles, after the schema is there and after each migration. Give each program a
 -- login of its own that is a member of one of them:
 --   CREATE ROLE ingest LOGIN PASSWORD '…' IN ROLE qicore_writer;
 --
@@ -16,7 +16,9 @@ $$;
 
 GRANT USAGE, CREATE ON SCHEMA {schema} TO qicore_migrator;
 GRANT USAGE ON SCHEMA {schema} TO qicore_writer, qicore_reader;
-GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO qicore_reader, qicore_writer;
+GRANT SELECT ON {schema}.ohlcv, {schema}.trades, {schema}.quotes, {schema}.tickers, {schema}.books, {schema}.prices,
+    {schema}.series, {schema}.alerts, {schema}.gaps, {schema}.instruments, {schema}.qicore_lanes, {schema}.qicore_schema,
+    {schema}.ohlcv_1h, {schema}.ohlcv_1d TO qicore_reader, qicore_writer;
 GRANT INSERT, UPDATE ON {schema}.ohlcv, {schema}.trades, {schema}.prices, {schema}.series, {schema}.gaps,
     {schema}.instruments, {schema}.qicore_lanes TO qicore_writer;
 GRANT INSERT ON {schema}.quotes, {schema}.tickers, {schema}.books, {schema}.alerts TO qicore_writer;

@@ -2,10 +2,9 @@
 # Side-by-side ratios, ours against a reference in the same run, a line each:
 #   RATIO name value (ours X unit, reference Y unit)
 # With names, only the ratios whose name starts with one of them.
+# `timescale` needs a real PostgreSQL: that of QICORE_POSTGRES_URL, or one that is started for it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-#
-# `timescale` needs a real PostgreSQL: that of QICORE_POSTGRES_URL, or one that is started for it.
 programs=${CARGO_TARGET_DIR:-target}/release
 
 timescale() {

@@ -119,7 +119,7 @@ impl Bench {
         };
         let tables = Tables::in_schema(SCHEMA);
         bench.psql(&[format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")])?;
-        bench.psql(&[script(&tables, Flavour::Plain)])?;
+        bench.psql(&[script(&tables, Flavour::Plain, 0)])?;
         Ok(bench)
     }
 

@@ -119,6 +119,9 @@ pub(crate) struct TimescaleSchema {
     /// What the database is; TimescaleDB's Apache edition has views instead of continuous aggregates.
     #[arg(long, value_enum, default_value = "timescale")]
     pub(crate) mode: SchemaMode,
+    /// Only what is missing in a schema of this version.
+    #[arg(long, value_name = "VERSION", default_value_t = 0)]
+    pub(crate) from: u16,
     /// Print the script that makes the roles of a writer, a reader and a migrator instead.
     #[arg(long)]
     pub(crate) roles: bool,

@@ -45,7 +45,7 @@ fn timescale(args: &TimescaleSchema) -> Result<ExitCode> {
     };
     report::output(&match args.roles {
         true => roles(&tables),
-        false => script(&tables, flavour),
+        false => script(&tables, flavour, i32::from(args.from)),
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -183,7 +183,7 @@ async fn the_printed_script_makes_what_a_sink_makes() {
             if flavour != Flavour::Plain && !is_timescale(&place) {
                 continue;
             }
-            psql(&place, &script(&place.tables(), flavour));
+            psql(&place, &script(&place.tables(), flavour, 0));
             let mut tables = place.tables();
             tables.migrate = false;
             let store = Store::new(&place.connection(), &tables).unwrap();

@@ -54,7 +54,11 @@ fn numbers(kept: &Mutex<Kept>) -> Vec<i64> {
 /// the answer never comes.
 async fn cut_off_run(source: &Scripted, kept: [&Arc<Mutex<Kept>>; 2], cuts: [u64; 2], flush: u64) -> bool {
     let mut builder = pipeline(source.clone()).transform(Number::default());
-    for ((kept, mode), cut) in kept.into_iter().zip([Mode::Transactional, Mode::Staged]).zip(cuts) {
+    for ((kept, mode), cut) in kept
+        .into_iter()
+        .zip([Mode::Transactional, Mode::Each, Mode::Staged])
+        .zip(cuts)
+    {
         let store = Store::on(Arc::clone(kept), mode).batch(50);
         let stop_at = |cut| move |call| (call == cut).then_some(Fault::StopAfter);
         let faulty = FaultySink::new(Arc::new(store), stop_at(cut)).on(Call::Flush, stop_at(flush));
@@ -146,7 +150,7 @@ async fn with_a_checkpoint_store_a_plain_sink_misses_nothing() {
 /// A partition that goes to another process and comes back while its rows are still on their way.
 #[tokio::test]
 async fn a_lane_that_comes_back_waits_for_what_it_had_before() {
-    for mode in [Mode::Transactional, Mode::Staged] {
+    for mode in [Mode::Transactional, Mode::Each, Mode::Staged] {
         let lane = Lane::new("a");
         let kept: Arc<Mutex<Kept>> = Arc::default();
         let first = Batch::events(lane.clone(), trades(0..100), Position::at(100)).ending(LaneEnd::Revoked);

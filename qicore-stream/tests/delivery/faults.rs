@@ -44,7 +44,7 @@ async fn calls_that_fail_or_lose_their_answer_are_made_again() {
         1 => Some(Fault::LoseAnswer),
         _ => None,
     };
-    for mode in [Mode::Transactional, Mode::Staged] {
+    for mode in [Mode::Transactional, Mode::Each, Mode::Staged] {
         let store = Store::new(mode).batch(100);
         let kept = store.kept();
         let faulty = FaultySink::new(Arc::new(store), |_| None)

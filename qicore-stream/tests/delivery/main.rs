@@ -37,9 +37,28 @@ fn pipeline(source: Scripted) -> PipelineBuilder {
     Pipeline::builder("test").source(source).options(quick())
 }
 
+/// Lanes take checkpoints of their own accord once the sink's batch is reached, however seldom the options want them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sink_that_wants_a_checkpoint_with_each_delivery() {
+    let store = Store::new(Mode::Each).batch(200);
+    let (kept, longest) = (store.kept(), Arc::clone(&store.longest));
+    let rarely = quick().checkpoint_every(Duration::from_secs(3600));
+    let beside = Store::new(Mode::Plain).batch(10);
+    let plain = beside.kept();
+    let builder = pipeline(three_lanes(5000)).options(rarely).sink(store).sink(beside);
+    builder.build().unwrap().run().await.unwrap();
+    for (lane, at) in [("a", 0), ("b", 1), ("c", 2)] {
+        for kept in [&kept, &plain] {
+            assert!(ids(kept, lane).into_iter().eq(at * 5000..(at + 1) * 5000), "{lane}");
+        }
+    }
+    let longest = longest.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(longest < 200 + 64, "{longest} rows waited for a checkpoint");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_row_arrives_once_in_order_at_every_sink() {
-    for mode in [Mode::Plain, Mode::Transactional, Mode::Staged] {
+    for mode in [Mode::Plain, Mode::Transactional, Mode::Each, Mode::Staged] {
         let (one, two) = (Store::new(mode), Store::new(Mode::Plain).batch(10));
         let kept = [one.kept(), two.kept()];
         let source = three_lanes(5000);

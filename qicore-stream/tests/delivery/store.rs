@@ -1,6 +1,7 @@
 //! A store for tests: keeps rows and checkpoints across "processes", staged or at once.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(crate) struct Store {
     staged: Mutex<HashMap<Lane, Staged>>,
     mode: Mode,
     batch: usize,
+    /// The most rows of a delivery so far.
+    pub(crate) longest: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub(crate) enum Mode {
     Plain,
     /// Durable with the next delivery that carries a checkpoint, in one transaction.
     Transactional,
+    /// As before, and every delivery is to end with a checkpoint.
+    Each,
     /// Durable with a flush, together with the last checkpoint.
     Staged,
 }
@@ -50,6 +55,7 @@ impl Store {
             staged: Mutex::default(),
             mode,
             batch: 1000,
+            longest: Arc::default(),
         }
     }
 
@@ -91,10 +97,10 @@ impl Sink for Store {
         let capabilities = SinkCapabilities::default()
             .batch(batch)
             .flush_after(Duration::from_millis(20));
-        if self.mode == Mode::Plain {
-            capabilities
-        } else {
-            capabilities.stores_checkpoints()
+        match self.mode {
+            Mode::Plain => capabilities,
+            Mode::Each => capabilities.checkpoint_each(),
+            Mode::Transactional | Mode::Staged => capabilities.stores_checkpoints(),
         }
     }
 
@@ -112,6 +118,11 @@ impl Sink for Store {
             let rows = delivery.iter().map(|event| (lane.clone(), event.clone()));
             self.kept.lock().unwrap().rows.extend(rows);
             return Ok(Receipt::durable());
+        }
+        if self.mode == Mode::Each {
+            assert!(delivery.checkpoint.is_some(), "{delivery:?} ends without a checkpoint");
+            let longest = self.longest.load(Relaxed).max(delivery.len());
+            self.longest.store(longest, Relaxed);
         }
         {
             let mut staged = self.staged.lock().unwrap();

@@ -100,8 +100,8 @@ fn register(version: usize, migration: &Migration, flavour: Flavour) -> String {
 }
 
 /// The whole schema as one script for `psql`: what a sink does by itself, for those who want to read it or to run it
-/// under another role.
-pub fn script(tables: &Tables, flavour: Flavour) -> String {
+/// under another role. With the version that a schema has already, only what is missing.
+pub fn script(tables: &Tables, flavour: Flavour, held: i32) -> String {
     let mut script = String::from("BEGIN;\n");
     let mut add = |sql: &str| {
         script.push_str(sql.trim_end().trim_end_matches(';'));
@@ -113,7 +113,7 @@ pub fn script(tables: &Tables, flavour: Flavour) -> String {
     }
     add(LOCK);
     add(VERSIONS);
-    for (migration, version) in MIGRATIONS.iter().zip(1..) {
+    for (migration, version) in MIGRATIONS.iter().zip(1..).skip(held.max(0) as usize) {
         add(&format!("-- Version {version}: {}", migration.name).replace(';', ","));
         if let Some(sql) = (migration.sql)(flavour) {
             add(sql);
@@ -191,7 +191,7 @@ async fn brought_up_to_date(connection: &mut PgConnection, tables: &Tables) -> R
             "timescale.schema",
             "the schema is behind, and migrate = false",
         );
-        let advice = "run the script that `qicore schema timescale` prints";
+        let advice = "run the script that `qicore schema timescale` prints, with --from and this version where there is one";
         return Err(error
             .with("version", held)
             .with("wanted", VERSION)

@@ -242,8 +242,7 @@ async fn the_latest_price_is_the_newest_event_that_tells_one() {
         .unwrap()
         .unwrap();
     assert_eq!(found.timestamp, newest.timestamp);
-    let mut latest = store.latest_trades().await.unwrap();
-    latest.sort_by_key(|event| event.symbol);
+    let latest = store.latest_prices().await.unwrap();
     let mut symbols: Vec<_> = trades.map(|event| event.symbol).collect();
     symbols.sort_unstable();
     symbols.dedup();

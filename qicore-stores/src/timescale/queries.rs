@@ -1,7 +1,11 @@
 //! What applications ask of stored data.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use qicore_data::{Error, Event, EventType, Exchange, Result, Symbol, Timeframe, Timestamp};
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 
 use super::error::mapped;
 use super::read::interval_text;
@@ -18,6 +22,22 @@ pub struct Missing {
     /// How many they are.
     pub bars: u64,
 }
+
+/// The kinds that tell a price.
+const PRICES: [EventType; 4] = [EventType::Trade, EventType::Ticker, EventType::Quote, EventType::Price];
+
+/// Closed bars with no bar of the same length right behind them, each with the next that is there or the end; and with
+/// the first of all. Intervals are added in UTC, the session's zone, so that days and months are those of the calendar.
+const HOLES: &str = "WITH bars AS (
+    SELECT timestamp AS bar, lead(timestamp, 1, CAST($5 AS timestamptz)) OVER (ORDER BY timestamp) AS next,
+           row_number() OVER (ORDER BY timestamp) AS number, min(timestamp) OVER () AS first
+    FROM {table}
+    WHERE symbol = $1 AND exchange = $2 AND timeframe = CAST($3 AS interval) AND closed
+      AND timestamp >= CAST($4 AS timestamptz) AND timestamp < CAST($5 AS timestamptz)
+)
+SELECT (extract(epoch FROM bar) * 1000000)::bigint, (extract(epoch FROM next) * 1000000)::bigint,
+       (extract(epoch FROM first) * 1000000)::bigint
+FROM bars WHERE next > bar + CAST($3 AS interval) OR number = 1 ORDER BY bar";
 
 /// The newest row of each symbol and venue: a walk from key to key, which reads one row of each and not all.
 const LATEST: &str = "WITH RECURSIVE keys AS (
@@ -45,9 +65,7 @@ impl Store {
         symbol: Symbol,
         timeframe: Timeframe,
     ) -> Result<Option<Event>> {
-        let found = self
-            .newest(EventType::Candle, Some((exchange, symbol)), Some(timeframe))
-            .await;
+        let found = self.newest(EventType::Candle, exchange, symbol, Some(timeframe)).await;
         found.map(|mut events| events.pop())
     }
 
@@ -59,27 +77,33 @@ impl Store {
         self.latest(EventType::Candle, Some(timeframe)).await
     }
 
-    /// The newest trade of each symbol at each venue: its latest price.
+    /// The newest price of each symbol at each venue, as the event that says it: a trade, a ticker, a quote or an
+    /// aggregator's price, whichever is newest.
     ///
     /// # Errors
     /// What the database fails with.
-    pub async fn latest_trades(&self) -> Result<Vec<Event>> {
-        self.latest(EventType::Trade, None).await
+    pub async fn latest_prices(&self) -> Result<Vec<Event>> {
+        let mut newest = BTreeMap::new();
+        for event_type in PRICES {
+            for event in self.latest(event_type, None).await? {
+                keep_newest(&mut newest, event);
+            }
+        }
+        Ok(newest.into_values().collect())
     }
 
-    /// The newest price that is known of a symbol at a venue, as the event that says it: a trade, a ticker, a quote or
-    /// an aggregator's price, whichever is newest.
+    /// The newest price of one symbol at a venue: see [`latest_prices`](Self::latest_prices).
     ///
     /// # Errors
     /// What the database fails with.
     pub async fn latest_price(&self, exchange: Exchange, symbol: Symbol) -> Result<Option<Event>> {
-        let mut newest: Option<Event> = None;
-        for event_type in [EventType::Trade, EventType::Ticker, EventType::Quote, EventType::Price] {
-            let found = self.newest(event_type, Some((exchange, symbol)), None).await?;
-            let newer = |event: &Event| newest.as_ref().is_none_or(|newest| event.timestamp > newest.timestamp);
-            newest = found.into_iter().find(newer).or(newest);
+        let mut newest = BTreeMap::new();
+        for event_type in PRICES {
+            for event in self.newest(event_type, exchange, symbol, None).await? {
+                keep_newest(&mut newest, event);
+            }
         }
-        Ok(newest)
+        Ok(newest.into_values().next())
     }
 
     /// The closed bars that are missing between two times: what a backfill has to fetch. `to` is exclusive.
@@ -96,47 +120,37 @@ impl Store {
     ) -> Result<Vec<Missing>> {
         let fail = |error| mapped("timescale.missing", error);
         let mut lease = self.lease("timescale.missing").await?;
-        let sql = format!(
-            "SELECT (extract(epoch FROM timestamp) * 1000000)::bigint FROM {} \
-             WHERE symbol = $1 AND exchange = $2 AND timeframe = CAST($3 AS interval) AND closed \
-             AND timestamp >= CAST($4 AS timestamptz) AND timestamp < CAST($5 AS timestamptz) ORDER BY timestamp",
-            self.qualified("ohlcv")
-        );
+        let sql = HOLES.replace("{table}", &self.qualified("ohlcv"));
         let query = sqlx::query(&sql)
             .bind(symbol.as_str())
             .bind(exchange.as_str())
             .bind(interval_text(timeframe))
             .bind(from.to_string())
             .bind(to.to_string());
-        let there = query.fetch_all(&mut *lease).await.map_err(fail)?;
+        let rows = query.fetch_all(&mut *lease).await.map_err(fail)?;
         lease.give_back();
-        let there = there
-            .iter()
-            .map(|row| Timestamp::from_nanos(row.get::<i64, _>(0).saturating_mul(1000)));
-        Ok(missing(timeframe, from, to, there))
+        let time = |row: &PgRow, at| Timestamp::from_nanos(row.get::<i64, _>(at).saturating_mul(1000));
+        let first = rows.first().map_or(to, |row| time(row, 2));
+        let holes = rows.iter().map(|row| (time(row, 0), time(row, 1)));
+        Ok(missing(timeframe, from, first, holes))
     }
 
     async fn newest(
         &self,
         event_type: EventType,
-        of: Option<(Exchange, Symbol)>,
+        exchange: Exchange,
+        symbol: Symbol,
         timeframe: Option<Timeframe>,
     ) -> Result<Vec<Event>> {
         let (table, order) = ordered(event_type)?;
-        let mut sql = format!(
-            "SELECT {} FROM {} WHERE true",
-            table.column_names().join(", "),
-            self.qualified(table.name)
-        );
-        if of.is_some() {
-            sql.push_str(" AND symbol = $1 AND exchange = $2");
-        }
-        if let Some(timeframe) = timeframe {
-            sql.push_str(&format!(" AND timeframe = INTERVAL '{}'", interval_text(timeframe)));
-        }
-        sql.push_str(&format!(" ORDER BY {order} LIMIT 1"));
-        let (exchange, symbol) = of.map_or(("", ""), |(exchange, symbol)| (exchange.as_str(), symbol.as_str()));
-        self.events(table, sql, of.is_some().then_some([symbol, exchange]))
+        let columns = table.column_names().join(", ");
+        let of = timeframe.map_or(String::new(), |frame| {
+            format!(" AND timeframe = INTERVAL '{}'", interval_text(frame))
+        });
+        let target = self.qualified(table.name);
+        let sql =
+            format!("SELECT {columns} FROM {target} WHERE symbol = $1 AND exchange = $2{of} ORDER BY {order} LIMIT 1");
+        self.events(table, sql, Some([symbol.as_str(), exchange.as_str()]))
             .await
     }
 
@@ -183,33 +197,38 @@ fn ordered(event_type: EventType) -> Result<(&'static Table, String)> {
     Ok((table, order.join(", ")))
 }
 
-/// The bars between two times that are not among those that are there.
+/// Of two prices of one symbol at one venue the newer one stays.
+fn keep_newest(newest: &mut BTreeMap<(Symbol, Exchange), Event>, event: Event) {
+    match newest.entry((event.symbol, event.exchange)) {
+        Entry::Vacant(entry) => {
+            entry.insert(event);
+        }
+        Entry::Occupied(mut entry) if event.timestamp > entry.get().timestamp => {
+            entry.insert(event);
+        }
+        Entry::Occupied(_) => {}
+    }
+}
+
+/// The bars that are missing before the `first` one that is there, and in the holes behind bars that are there.
 fn missing(
     timeframe: Timeframe,
     from: Timestamp,
-    to: Timestamp,
-    there: impl Iterator<Item = Timestamp>,
+    first: Timestamp,
+    holes: impl Iterator<Item = (Timestamp, Timestamp)>,
 ) -> Vec<Missing> {
-    let mut runs = Vec::new();
     let floor = timeframe.floor(from);
-    let mut next = if floor < from { timeframe.next(floor) } else { floor };
-    for at in there.chain([to]) {
-        let mut run: Option<Missing> = None;
-        while next < at {
-            let run = run.get_or_insert(Missing {
-                from: next,
-                to: next,
-                bars: 0,
-            });
-            (run.to, run.bars) = (next, run.bars + 1);
-            next = timeframe.next(next);
-        }
-        runs.extend(run);
-        if at < to {
-            next = timeframe.next(at);
-        }
-    }
-    runs
+    let start = if floor < from { timeframe.next(floor) } else { floor };
+    let before = run(timeframe, start, first);
+    let behind = holes.filter_map(|(bar, next)| run(timeframe, timeframe.next(bar), next));
+    before.into_iter().chain(behind).collect()
+}
+
+/// The bars from one opening time up to another, without that.
+fn run(timeframe: Timeframe, from: Timestamp, end: Timestamp) -> Option<Missing> {
+    let bars = std::iter::successors(Some(from), |at| Some(timeframe.next(*at))).take_while(|at| *at < end);
+    let (bars, last) = bars.fold((0, None), |(bars, _), at| (bars + 1, Some(at)));
+    last.map(|to| Missing { from, to, bars })
 }
 
 #[cfg(test)]
@@ -222,13 +241,9 @@ mod tests {
 
     #[test]
     fn months_that_are_missing() {
-        let there = ["2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"].map(at);
-        let found = missing(
-            Timeframe::Mo1,
-            at("2025-12-15T00:00:00Z"),
-            at("2026-07-01T00:00:00Z"),
-            there.into_iter(),
-        );
+        let [february, may, july] = ["2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z", "2026-07-01T00:00:00Z"].map(at);
+        let holes = [(february, may), (may, july)];
+        let found = missing(Timeframe::Mo1, at("2025-12-15T00:00:00Z"), february, holes.into_iter());
         let told: Vec<_> = found
             .iter()
             .map(|run| (run.from.date(), run.to.date(), run.bars))
@@ -246,8 +261,8 @@ mod tests {
 
     #[test]
     fn nothing_missing() {
-        let there = (0..5).map(|minute| Timestamp::from_nanos(minute * 60_000_000_000));
-        let end = Timestamp::from_nanos(5 * 60_000_000_000);
-        assert_eq!(missing(Timeframe::M1, Timestamp::from_nanos(0), end, there), []);
+        let at = |minute: i64| Timestamp::from_nanos(minute * 60_000_000_000);
+        assert_eq!(missing(Timeframe::M1, at(0), at(0), [].into_iter()), []);
+        assert_eq!(missing(Timeframe::M1, at(0), at(0), [(at(3), at(4))].into_iter()), []);
     }
 }

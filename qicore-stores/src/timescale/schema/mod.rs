@@ -191,7 +191,8 @@ async fn brought_up_to_date(connection: &mut PgConnection, tables: &Tables) -> R
             "timescale.schema",
             "the schema is behind, and migrate = false",
         );
-        let advice = "run the script that `qicore schema timescale` prints, with --from and this version where there is one";
+        let advice =
+            "run the script that `qicore schema timescale` prints, with --from and this version where there is one";
         return Err(error
             .with("version", held)
             .with("wanted", VERSION)

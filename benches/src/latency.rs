@@ -105,13 +105,15 @@ impl<S: Sink> Sink for Noting<S> {
     }
 }
 
-/// The median and the 99th percentile of the time from receipt to commit, at so many events a second.
+/// The median and the 99th percentile of the time from receipt to commit, at so many events a second; with transforms
+/// whose state goes along with each checkpoint, or without.
 pub fn measure(
     runtime: &tokio::runtime::Runtime,
     sink: impl Sink + 'static,
     batch: Option<BatchPolicy>,
     events: Vec<Event>,
     rate: f64,
+    chain: bool,
 ) -> Result<(Duration, Duration)> {
     let ages = Arc::default();
     let source = Paced {
@@ -125,7 +127,14 @@ pub fn measure(
         batch,
         ages: Arc::clone(&ages),
     };
-    let pipeline = Pipeline::builder("latency").source(source).sink(noting).build()?;
+    let mut builder = Pipeline::builder("latency").source(source).sink(noting);
+    if chain {
+        builder = builder
+            .transform(Validate::default())
+            .transform(Dedupe::new(DedupeConfig::default())?)
+            .transform(Candles::new([Timeframe::M1])?);
+    }
+    let pipeline = builder.build()?;
     runtime.block_on(pipeline.run())?;
     let mut ages = std::mem::take(&mut *ages.lock().unwrap_or_else(PoisonError::into_inner));
     ages.sort_unstable();

@@ -50,10 +50,9 @@ fn build(document: &str) -> Result<Arc<dyn Sink>, Mistakes> {
 #[test]
 fn every_sink_is_built_by_its_name() {
     for plugin in SINKS {
-        let path = if plugin.feature.is_empty() {
-            ""
-        } else {
-            "path = \"out\""
+        let path = match plugin.name {
+            "jsonl" | "csv" | "parquet" => "path = \"out\"",
+            _ => "",
         };
         match build(&format!("type = {:?}\n{path}\n", plugin.name)) {
             Ok(sink) => assert_eq!(sink.name(), plugin.name),
@@ -70,6 +69,27 @@ fn every_sink_is_built_by_its_name() {
             plugin.build.is_none() || told.contains("line 3: unknown field `pth`"),
             "{told}"
         );
+    }
+}
+
+#[cfg(feature = "timescale")]
+#[test]
+fn mistakes_tell_no_password() {
+    for (setting, told) in [
+        ("connection = \"postgres://u:hunter2@h/d\"", "connection.url ="),
+        ("connection.url = \"mysql://u:hunter2@h/d\"", "postgres://"),
+        (
+            "connection.url = \"postgres://u@h/d?pwd=hunter2\"",
+            "unknown parameter \"pwd\"",
+        ),
+        ("tables.candle_retention = \"2 days\"", "at least 5 days"),
+        ("connection.statement_timeout = \"30d\"", "less than 25 days"),
+    ] {
+        let mistakes = build(&format!("type = \"timescale\"\n{setting}\n"))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(mistakes.contains(told) && !mistakes.contains("hunter2"), "{mistakes}");
     }
 }
 

@@ -39,17 +39,20 @@ fn main() -> Result<()> {
 fn latencies(bench: &Bench, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
     let table = Table::of(EventType::Trade).ok_or("no such table")?;
     let low = BatchPolicy::new(20_000, 16 << 20, Duration::from_millis(5));
-    for (name, batch) in [
-        ("timescale/latency-default", None),
-        ("timescale/latency-low", Some(low)),
-    ] {
+    let settings = [
+        ("timescale/latency-default", None, false),
+        ("timescale/latency-chain", None, true),
+        ("timescale/latency-low", Some(low), false),
+        ("timescale/latency-low-chain", Some(low), true),
+    ];
+    for (name, batch, chain) in settings {
         if !wanted(name) {
             continue;
         }
         bench.empty(table)?;
         let runtime = pipelines::cores(2)?;
         let events = events(EventType::Trade, 50_000)?;
-        let (median, most) = latency::measure(&runtime, bench.sink(2), batch, events, 5000.0)?;
+        let (median, most) = latency::measure(&runtime, bench.sink(2), batch, events, 5000.0, chain)?;
         let millis = |time: Duration| time.as_secs_f64() * 1000.0;
         say(format_args!(
             "LATENCY {name} p50 {:.1} ms p99 {:.1} ms (5000 events/s, 10 s)",

@@ -222,4 +222,11 @@ CREATE TABLE {schema}.qicore_lanes (
     token text NOT NULL,                        -- the last delivery: tells whether an unanswered commit was done
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (pipeline, sink, lane)
+)
+-- Few rows, each replaced several times a second: there is room for the next version beside each, and what is left of
+-- old ones is cleared soon.
+WITH (
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+    toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 5000
 );

@@ -1,7 +1,9 @@
 //! One try of a transaction: all that waits for a lane, and its checkpoint.
 
+use std::collections::HashSet;
+
 use qicore_data::{Checkpoint, Error, Event, Result};
-use qicore_stores::timescale::{Failure, Moved, Transaction, arrange};
+use qicore_stores::timescale::{Failure, Moved, Transaction, arrange, arrange_all};
 
 use super::Shared;
 use super::lane::Staged;
@@ -27,37 +29,35 @@ impl Attempt<'_> {
     /// Tries, and tries again in other ways where rows turn out to be known or refused. Refused rows are noted in
     /// `staged`, with the reason.
     pub(super) async fn run(&self, staged: &mut [Staged]) -> Result<Outcome> {
-        let mut commit = self.commit;
-        loop {
-            let (done, refused, chosen) = self.settle(staged, commit).await?;
-            let others = refused.iter().any(|(place, _)| chosen.contains(place));
-            for (place, reason) in refused {
-                note(staged, place as usize, reason);
-            }
-            if !others {
-                return Ok(if commit == self.commit {
-                    done
-                } else {
-                    Outcome::RolledBack
-                });
-            }
-            // A refused row stood for others of its key, which are to be refused now as well, or written in its place;
-            // nothing is to be durable before the caller knows.
-            commit = false;
+        let events = self.events(staged);
+        let new = |arranged| Load::new(arranged, &events, &self.shared.habits);
+        let mut loads: Vec<_> = arrange(events.iter().copied()).into_iter().map(new).collect();
+        let (mut done, mut refused) = self.settle(staged, &mut loads, self.commit).await?;
+        let chosen: HashSet<u32> = loads.iter().flat_map(|load| load.chosen.iter().copied()).collect();
+        if refused.iter().any(|(place, _)| chosen.contains(place)) {
+            // A refused row stood for others of its key, which are to be refused as well, or written in its place. The
+            // server takes all of them one by one; nothing is to be durable before the caller knows.
+            let mut loads: Vec<_> = arrange_all(events.iter().copied()).into_iter().map(new).collect();
+            loads.iter_mut().for_each(|load| load.way = Way::Searched);
+            (done, refused) = self.settle(staged, &mut loads, false).await?;
         }
+        for (place, reason) in refused {
+            note(staged, place as usize, reason);
+        }
+        Ok(done)
     }
 
-    /// Goes through the ways in which the rows of a table can be written until a transaction is through. Gives refused
-    /// rows, and those that were chosen over others of their key.
-    async fn settle(&self, staged: &[Staged], commit: bool) -> Result<(Outcome, Vec<(u32, Error)>, Vec<u32>)> {
-        let events = self.events(staged);
-        let arranged = arrange(events.iter().copied());
-        let load = |arranged| Load::new(arranged, &events, &self.shared.habits);
-        let mut loads: Vec<_> = arranged.into_iter().map(load).collect();
+    /// Goes through the ways in which the rows of a table can be written until a transaction is through. Gives the
+    /// rows that are refused.
+    async fn settle(
+        &self,
+        staged: &[Staged],
+        loads: &mut [Load<'_>],
+        commit: bool,
+    ) -> Result<(Outcome, Vec<(u32, Error)>)> {
         loop {
-            if let Some((done, refused)) = self.transaction(staged.last(), &mut loads, commit).await? {
-                let chosen = loads.into_iter().flat_map(|load| load.chosen).collect();
-                return Ok((done, refused, chosen));
+            if let Some(settled) = self.transaction(staged.last(), loads, commit).await? {
+                return Ok(settled);
             }
             // Another way is set.
         }

@@ -92,6 +92,13 @@ async fn rows_that_stand_for_others() {
 }
 
 #[tokio::test]
+async fn a_refused_row_that_comes_thousands_of_times() {
+    let place = servers::postgres().await;
+    let events = vec![with_id("a\u{0}b", 1); 10_000];
+    assert_eq!(write(&place, events).await.len(), 10_000);
+}
+
+#[tokio::test]
 async fn an_older_row_is_written_where_the_newer_one_is_refused() {
     let place = servers::postgres().await;
     place.store().migrate().await.unwrap();

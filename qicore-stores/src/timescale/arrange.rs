@@ -36,6 +36,15 @@ type Group = (Option<Symbol>, Exchange, Within);
 ///
 /// `events` are given with their places. Rows without a key keep their order within a symbol.
 pub fn arrange<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> Vec<Arranged> {
+    arranged(events, true)
+}
+
+/// Sorts as [`arrange`] does, with all rows of a key in the order in which they came: to be written one by one.
+pub fn arrange_all<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> Vec<Arranged> {
+    arranged(events, false)
+}
+
+fn arranged<'a>(events: impl Iterator<Item = (u32, &'a Event)>, one_of_each: bool) -> Vec<Arranged> {
     let mut numbers: FxHashMap<Group, u32> = FxHashMap::default();
     let mut rows: Vec<Vec<Row<'a>>> = EventType::ALL.iter().map(|_| Vec::new()).collect();
     for (place, event) in events {
@@ -58,7 +67,9 @@ pub fn arrange<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> Vec<Arrang
         rows.iter_mut().for_each(|row| row.group = ranks[row.group as usize]);
         if table.is_keyed() {
             rows.sort_unstable_by(|one, other| one.by_key(other).then(one.place.cmp(&other.place)));
-            fold(&mut rows);
+            if one_of_each {
+                fold(&mut rows);
+            }
         } else {
             rows.sort_unstable_by_key(|row| (row.group, row.place));
         }

@@ -27,7 +27,7 @@ mod transaction;
 
 use qicore_data::{Error, ErrorKind, Result};
 
-pub use arrange::{Arranged, arrange};
+pub use arrange::{Arranged, arrange, arrange_all};
 pub use config::{Connection, Mode, Tables, TlsMode};
 pub use encode::Rows;
 pub use error::Failure;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -73,6 +74,11 @@ timeframes! {
 }
 
 impl Timeframe {
+    /// How long each candle is; `None` for a month, whose length differs.
+    pub fn length(self) -> Option<Duration> {
+        self.nanos().map(|nanos| Duration::from_nanos(nanos as u64))
+    }
+
     /// The open time of the candle that `at` falls into.
     ///
     /// ```

@@ -274,7 +274,7 @@ pub struct SinkStats {
     pub rejected: u64,
     /// Rows that the store already had from an earlier run.
     pub skipped: u64,
-    /// Writes that failed and were tried again.
+    /// Calls that failed and were tried again.
     pub failures: u64,
     /// Whether its circuit breaker is open now.
     pub breaker_open: bool,

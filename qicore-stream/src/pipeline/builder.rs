@@ -169,6 +169,13 @@ impl PipelineBuilder {
         }
         let mut stages: Vec<Arc<SinkStage>> = Vec::with_capacity(self.sinks.len());
         for (sink, options) in self.sinks {
+            let unnamed = options.name.is_none() && sink.capabilities().checkpoint_each;
+            if unnamed && stages.iter().any(|stage| stage.name == sink.name()) {
+                // A number by the place among the sinks would be another one when they are put in another order, and
+                // the store would be written from the start again.
+                let message = "a second sink of this kind needs a name: its positions are stored under it";
+                return Err(Error::config("pipeline.build", message).with("sink", sink.name()));
+            }
             let stage = stage(&self.name, sink, options, &stages);
             if stage.batch.events == 0 || stage.batch.bytes == 0 || stage.permits.available_permits() == 0 {
                 let message = "a sink's batch and concurrency must be greater than 0";

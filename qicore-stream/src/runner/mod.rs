@@ -130,8 +130,11 @@ impl Runner {
     }
 
     async fn open(&mut self) -> Result<()> {
-        for stage in self.shared.sinks.iter() {
-            let failed = |error: &Error, pause| tracing::warn!(sink = stage.name, %error, ?pause, "opening again");
+        for (stage, (_, counts)) in self.shared.sinks.iter().zip(&self.shared.counts.sinks) {
+            let failed = |error: &Error, pause| {
+                counts.failures.add(1);
+                tracing::warn!(sink = stage.name, %error, ?pause, "opening again");
+            };
             retrying(&stage.retry, failed, || {
                 in_time(&stage.retry, "sink.open", stage.sink.open(&stage.writer))
             })

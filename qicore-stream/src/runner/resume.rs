@@ -76,18 +76,22 @@ impl ResumeTable {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(lane);
     }
 
-    async fn held(&self, stage: &SinkStage, lane: &Lane) -> Result<Option<Arc<Checkpoint>>> {
+    async fn held(&self, sink: usize, lane: &Lane) -> Result<Option<Arc<Checkpoint>>> {
+        let (stage, counts) = (&self.sinks[sink], &self.counts.sinks[sink].1);
         let ask = || in_time(&stage.retry, "sink.checkpoint", stage.sink.checkpoint(lane));
-        let failed = |error: &Error, pause| tracing::warn!(sink = stage.name, %lane, %error, ?pause, "asking again");
+        let failed = |error: &Error, pause| {
+            counts.failures.add(1);
+            tracing::warn!(sink = stage.name, %lane, %error, ?pause, "asking again");
+        };
         let held = retrying(&stage.retry, failed, ask).await;
         Ok(held.map_err(|error| error.with("sink", &stage.name))?.map(Arc::new))
     }
 
     async fn look_up(&self, lane: &Lane) -> Result<LaneStart> {
         let mut held = Vec::with_capacity(self.sinks.len());
-        for stage in self.sinks.iter() {
+        for (sink, stage) in self.sinks.iter().enumerate() {
             held.push(match stage.stores_checkpoints {
-                true => self.held(stage, lane).await?,
+                true => self.held(sink, lane).await?,
                 false => None,
             });
         }

@@ -95,6 +95,23 @@ async fn every_row_arrives_once_in_order_at_every_sink() {
     }
 }
 
+/// A number by its place would be another one when sinks are added or put in another order: the store would take the sink
+/// for a new one, and be written from the start.
+#[tokio::test]
+async fn a_second_database_needs_a_name() {
+    let two = |name: Option<&str>| {
+        let named = name.map_or(SinkOptions::default(), |name| SinkOptions::default().name(name));
+        let builder = pipeline(three_lanes(10)).sink_with(Arc::new(Store::new(Mode::Each)), named);
+        builder.sink(Store::new(Mode::Each)).build()
+    };
+    let error = two(None).unwrap_err();
+    assert_eq!(error.kind(), qicore_data::ErrorKind::Config);
+    assert!(error.to_string().contains("needs a name"), "{error}");
+    let summary = two(Some("another")).unwrap().run().await.unwrap();
+    let names: Vec<_> = summary.stats.sinks.iter().map(|sink| sink.name.as_str()).collect();
+    assert_eq!(names, ["another", "store"]);
+}
+
 #[tokio::test]
 async fn a_batch_larger_than_the_sinks_limit_goes_out_in_parts() {
     let store = Store::new(Mode::Transactional).batch(7);

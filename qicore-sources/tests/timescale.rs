@@ -141,6 +141,67 @@ impl Resume for Held {
     }
 }
 
+/// What another program has stored as trades: four rows that are no events, and one that is.
+const FOREIGN: &str = "INSERT INTO trades (symbol, exchange, source, quality, timestamp, timestamp_ns, price, size, side) VALUES \
+    ('A/B', 'x', 's', 'high', '-infinity', 0, 1, 1, 'buy'), ('A/B', 'x', 's', 'high', '0099-01-01Z', 0, 1, 1, 'buy'), \
+    ('A/B', 'x', 's', 'high', '2026-01-01Z', 0, 'NaN', 1, 'buy'), ('A/B', 'x', 's', 'high', '2026-01-01Z', 0, 2, 1, 'buy'), \
+    ('A/B', 'x', 's', 'high', 'infinity', 0, 1, 1, 'buy')";
+
+/// Taken up anew behind every batch, as after a kill.
+#[tokio::test]
+async fn rows_that_are_no_events_become_dead_letters_and_hold_nothing_up() {
+    let place = servers::postgres().await;
+    let stored = market(&place, 2000).await;
+    place.sql(FOREIGN).await;
+    let (mut events, mut refused, mut held) = (Vec::new(), Vec::new(), None);
+    loop {
+        let mut source = rows(&place).types([EventType::Trade]);
+        let resume: Arc<dyn Resume> = match held {
+            Some(held) => Arc::new(Held(held)),
+            None => Arc::new(FromStart),
+        };
+        source.open(resume).await.unwrap();
+        let batch = source
+            .next_batch(BatchLimit::new(300, usize::MAX))
+            .await
+            .unwrap()
+            .unwrap();
+        held = Some(Checkpoint::new(batch.lane.clone(), batch.position));
+        if batch.end.is_some() {
+            break;
+        }
+        match batch.content {
+            Content::Events(more, _) => events.extend(more),
+            Content::Frames(frames) => {
+                let mut decoder = source.decoder(&batch.lane).unwrap();
+                let reason = decoder.decode(&frames[0], &mut Vec::new()).unwrap_err();
+                assert_eq!((frames.len(), reason.kind()), (1, ErrorKind::Decode));
+                refused.push((
+                    String::from_utf8(frames[0].payload.to_vec()).unwrap(),
+                    reason.to_string(),
+                ));
+            }
+            content => panic!("{content:?}"),
+        }
+        source.close().await.unwrap();
+    }
+    let told: Vec<_> = refused
+        .iter()
+        .map(|(row, reason)| (row.contains("\"table\":\"trades\""), reason))
+        .collect();
+    assert_eq!(told.len(), 4, "{told:?}");
+    for ((row, reason), wrong) in refused.iter().zip(["1677", "1677", "not a number", "1677"]) {
+        assert!(row.contains("A/B") && reason.contains(wrong), "{row}: {reason}");
+    }
+    let trades: Vec<_> = stored
+        .into_iter()
+        .filter(|event| event.event_type() == EventType::Trade)
+        .collect();
+    let (foreign, ours): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.symbol.as_str() == "A/B");
+    assert_eq!(foreign.len(), 1);
+    assert_eq!(sorted(&ours), sorted(&trades));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_selection_is_not_taken_up_in_the_middle() {
     let place = servers::postgres().await;
@@ -227,6 +288,54 @@ async fn questions_of_applications() {
         assert_eq!(missing, [run(-1, -1), run(3, 4), run(7, 8), run(10, 11)]);
         store.close().await;
     }
+}
+
+/// The newest bars of a few symbols are found without reading all the others that are stored.
+#[tokio::test]
+async fn the_latest_candles_are_found_by_the_index() {
+    let place = servers::postgres().await;
+    place.store().migrate().await.unwrap();
+    // A year of minutes for each of three symbols, and a bar of a day for two of them.
+    let series = "INSERT INTO ohlcv (symbol, exchange, timeframe, timestamp, open, high, low, close, volume, closed, origin, \
+                  revision, source, quality) SELECT symbol, 'x', CAST(timeframe AS interval), at, 1, 1, 1, 1, 0, true, \
+                  'rest', 0, 't', 'high' FROM unnest(string_to_array('";
+    let minutes = "A/USD,B/USD,C/USD', ',')) symbol, (VALUES ('1 minute')) frame (timeframe), \
+                   generate_series(timestamptz '2025-01-01Z', '2025-03-01Z', '1 minute') at";
+    let days = "A/USD,C/USD', ',')) symbol, (VALUES ('1 day')) frame (timeframe), \
+                generate_series(timestamptz '2025-01-01Z', '2025-01-03Z', '1 day') at; ANALYZE ohlcv";
+    place.sql(&format!("{series}{minutes}")).await;
+    place.sql(&format!("{series}{days}")).await;
+    let reads = "SELECT coalesce(sum(idx_tup_read), 0)::bigint FROM pg_stat_user_indexes WHERE relname = 'ohlcv'";
+    let scans = "SELECT coalesce(sum(idx_scan), 0)::bigint FROM pg_stat_user_indexes WHERE relname = 'ohlcv'";
+    let counted = async |than: i64| {
+        // Sessions tell what they have read when they end.
+        for _ in 0..400 {
+            let scans: i64 = place.value(scans).await;
+            if scans > than {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        (place.value::<i64>(reads).await, place.value::<i64>(scans).await)
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let before = counted(-1).await;
+    let store = place.store();
+    let found = store.latest_candles(Timeframe::D1).await.unwrap();
+    store.close().await;
+    let symbols: Vec<_> = found
+        .iter()
+        .map(|event| (event.symbol.as_str(), event.timestamp.to_string()))
+        .collect();
+    let last = "2025-01-03T00:00:00Z".to_owned();
+    assert_eq!(symbols, [("A/USD", last.clone()), ("C/USD", last)]);
+    let after = counted(before.1).await;
+    assert!(after.1 > before.1, "the index was not used: {before:?}, {after:?}");
+    assert!(
+        after.0 - before.0 < 100,
+        "read {} entries for two rows",
+        after.0 - before.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,9 +5,13 @@
 //! the last row that was committed, by its time and key: rows that were stored before that row's time in the meantime
 //! are not read.
 //!
+//! A row that another program has stored and that is no event (a price of `NaN`, a time before 1677) goes to the dead
+//! letters, by the columns that tell which it is.
+//!
 //! A connection that is lost is made again, with growing pauses, and reading goes on where it was.
 
 mod config;
+mod foreign;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,8 +20,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qicore_data::{
-    Batch, BatchLimit, Error, ErrorKind, EventType, FromStart, Lane, LaneEnd, Mistakes, Position, Progress, Result,
-    Resume, RetryAdvice, Settings, Source, SourceCapabilities,
+    Batch, BatchLimit, Decoder, Error, ErrorKind, EventType, FromStart, Lane, LaneEnd, Mistakes, Position, Progress,
+    Result, Resume, RetryAdvice, Settings, Source, SourceCapabilities,
 };
 use qicore_stores::timescale::{Connection, Cursor, Page, Reading, Store};
 use serde::{Deserialize, Serialize};
@@ -190,6 +194,23 @@ impl TimescaleRows {
         reading.next().await
     }
 
+    /// A page as a batch of the first kind.
+    fn taken(&mut self, page: Page) -> Result<Option<Batch>> {
+        let Some(kind) = self.kinds.front_mut() else {
+            return Ok(None);
+        };
+        let rows = page.events.len() as u64 + u64::from(page.foreign.is_some());
+        kind.offset += rows;
+        kind.after = Some(page.cursor);
+        let (lane, offset) = (kind.lane.clone(), kind.offset);
+        self.read += rows;
+        let position = self.position()?;
+        Ok(Some(match page.foreign {
+            None => Batch::events(lane, page.events, position),
+            Some(foreign) => Batch::frames(lane, vec![foreign::frame(offset, foreign)], position),
+        }))
+    }
+
     /// Waits before another try, or gives up on what no try can help.
     fn failed(&mut self, error: Error) -> Result<()> {
         if let Some(kind) = self.kinds.front_mut() {
@@ -246,19 +267,16 @@ impl Source for TimescaleRows {
             };
             self.failures = 0;
             let position = self.position()?;
-            let Some(Page { events, cursor }) = page else {
+            let Some(page) = page else {
                 let ended = self.kinds.pop_front();
                 return Ok(ended.map(|kind| Batch::end(kind.lane, position, LaneEnd::Exhausted)));
             };
-            let Some(kind) = self.kinds.front_mut() else {
-                return Ok(None);
-            };
-            kind.offset += events.len() as u64;
-            kind.after = Some(cursor);
-            self.read += events.len() as u64;
-            let lane = kind.lane.clone();
-            return Ok(Some(Batch::events(lane, events, self.position()?)));
+            return self.taken(page);
         }
+    }
+
+    fn decoder(&self, _lane: &Lane) -> Result<Box<dyn Decoder>> {
+        Ok(Box::new(foreign::Refused))
     }
 
     fn progress(&self) -> Option<Progress> {

@@ -40,7 +40,11 @@ pub(super) fn event(table: &Table, row: &PgRow) -> Result<Event> {
 pub(super) fn text_of(row: &PgRow, at: usize, name: &str) -> Result<String> {
     let bytes = field(row, at)?.unwrap_or_default();
     Ok(match Table::type_of(name) {
-        "timestamptz" => micros_text(i64::from_be_bytes(fixed(bytes)?).saturating_add(EPOCH)),
+        "timestamptz" => match i64::from_be_bytes(fixed(bytes)?) {
+            i64::MAX => "infinity".into(),
+            i64::MIN => "-infinity".into(),
+            micros => micros_text(micros.saturating_add(EPOCH)),
+        },
         "smallint" => i16::from_be_bytes(fixed(bytes)?).to_string(),
         "bigint" => i64::from_be_bytes(fixed(bytes)?).to_string(),
         "interval" => interval_text(timeframe(bytes)?),

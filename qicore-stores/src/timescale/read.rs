@@ -122,8 +122,20 @@ impl Cursor {
 pub struct Page {
     /// The rows, in the order of their times; of one time, in the order of arrival or of their keys.
     pub events: Vec<Event>,
-    /// Behind the last of them.
+    /// A row that is no event; it comes alone.
+    pub foreign: Option<Foreign>,
+    /// Behind the last row.
     pub cursor: Cursor,
+}
+
+/// A row that another program has stored, and that is no event.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Foreign {
+    /// Which row it is: its table and what it is ordered by, as a JSON object.
+    pub row: String,
+    /// What is wrong with it.
+    pub reason: Error,
 }
 
 /// Rows on their way from the database. What has not been asked for waits in the server, but for two pages.
@@ -143,8 +155,7 @@ impl Reading {
     /// The next rows; `None` at the end. Cancel-safe.
     ///
     /// # Errors
-    /// What the database fails with, and [`Decode`](ErrorKind::Decode) for a row that is no event: another program has
-    /// written it.
+    /// What the database fails with.
     pub async fn next(&mut self) -> Result<Option<Page>> {
         self.pages.recv().await.transpose()
     }
@@ -152,11 +163,14 @@ impl Reading {
     /// All rows that are left, for ranges that are known to be small.
     ///
     /// # Errors
-    /// As [`next`](Self::next).
+    /// As [`next`](Self::next), and [`Decode`](ErrorKind::Decode) for a row that is [no event](Foreign).
     pub async fn all(mut self) -> Result<Vec<Event>> {
         let mut events = Vec::new();
         while let Some(page) = self.next().await? {
             events.extend(page.events);
+            if let Some(Foreign { row, reason }) = page.foreign {
+                return Err(reason.with("row", row));
+            }
         }
         Ok(events)
     }
@@ -166,8 +180,10 @@ impl Store {
     /// Reads rows in the order of their times, in pages of at most so many rows and bytes, from the beginning or from
     /// behind a row. One statement reads them all, from one state of the database.
     ///
-    /// The server sorts what is selected before it gives the first row (TimescaleDB a chunk at a time), on its disk where
-    /// it is much: select by time to read a long history in pieces.
+    /// One symbol's candles of one venue and timeframe come straight from an index. Of anything else the server sorts what
+    /// is selected before it gives the first row (TimescaleDB a chunk at a time), on its disk where it is much: select by
+    /// time to read a long history in pieces. While it is read the database keeps every row version of its state: a reader
+    /// that is slow for hours keeps the tables from being vacuumed.
     ///
     /// Begins at once, on a task of its own, and so must be called within a runtime.
     ///
@@ -217,34 +233,87 @@ async fn stream(
         };
     }
     let mut rows = bound.fetch(&mut *lease);
-    let (mut events, mut bytes, mut last) = (Vec::new(), 0, None);
-    loop {
-        let row = rows.try_next().await.map_err(fail)?;
-        let ended = row.is_none();
-        if let Some(row) = row {
-            let event = decode::event(table, &row)?;
-            bytes += event.weight();
-            events.push(event);
-            last = Some(row);
+    let mut pages = Pages::new(table, page, give);
+    while let Some(row) = rows.try_next().await.map_err(fail)? {
+        if !pages.row(row).await? {
+            return Ok(());
         }
-        if let Some(last) = &last
-            && (events.len() >= page.items || bytes >= page.bytes || ended && !events.is_empty())
-        {
-            let cursor = Cursor::behind(table, last)?;
-            let events = std::mem::take(&mut events);
-            bytes = 0;
-            if give.send(Ok(Page { events, cursor })).await.is_err() {
-                return Ok(());
-            }
-        }
-        if ended {
-            break;
-        }
+    }
+    if !pages.send(None).await? {
+        return Ok(());
     }
     drop(rows);
     lease.execute("COMMIT").await.map_err(fail)?;
     lease.give_back();
     Ok(())
+}
+
+/// A page that is being put together.
+struct Pages<'a> {
+    table: &'static Table,
+    limit: BatchLimit,
+    give: &'a mpsc::Sender<Result<Page>>,
+    events: Vec<Event>,
+    bytes: usize,
+    last: Option<PgRow>,
+}
+
+impl<'a> Pages<'a> {
+    fn new(table: &'static Table, limit: BatchLimit, give: &'a mpsc::Sender<Result<Page>>) -> Self {
+        Self {
+            table,
+            limit,
+            give,
+            events: Vec::new(),
+            bytes: 0,
+            last: None,
+        }
+    }
+
+    /// Takes a row. False if nobody listens any more.
+    async fn row(&mut self, row: PgRow) -> Result<bool> {
+        match decode::event(self.table, &row) {
+            Ok(event) => {
+                self.last = Some(row);
+                self.bytes += event.weight();
+                self.events.push(event);
+                let full = self.events.len() >= self.limit.items || self.bytes >= self.limit.bytes;
+                Ok(!full || self.send(None).await?)
+            }
+            Err(reason) => {
+                let before = self.send(None).await?;
+                self.last = Some(row);
+                Ok(before && self.send(Some(reason)).await?)
+            }
+        }
+    }
+
+    /// Gives what there is; with a reason the last row is no event.
+    async fn send(&mut self, foreign: Option<Error>) -> Result<bool> {
+        let Some(last) = self.last.take() else { return Ok(true) };
+        self.bytes = 0;
+        let page = Page {
+            events: std::mem::take(&mut self.events),
+            cursor: Cursor::behind(self.table, &last)?,
+            foreign: foreign.map(|reason| named(self.table, &last, reason)).transpose()?,
+        };
+        Ok(self.give.send(Ok(page)).await.is_ok())
+    }
+}
+
+/// A row by what tells it from others.
+fn named(table: &Table, row: &PgRow, reason: Error) -> Result<Foreign> {
+    let order: Vec<_> = table.ordered_by().collect();
+    let others = table.key.iter().filter(|name| !order.contains(name));
+    let names = order.iter().chain(others).copied();
+    let values = names.map(|name| Ok((name, Cursor::value(table, row, name)?)));
+    let named: serde_json::Map<String, serde_json::Value> = [Ok(("table", table.name.to_owned()))]
+        .into_iter()
+        .chain(values)
+        .map(|named: Result<_>| named.map(|(name, value)| (name.to_owned(), value.into())))
+        .collect::<Result<_>>()?;
+    let row = serde_json::Value::Object(named).to_string();
+    Ok(Foreign { row, reason })
 }
 
 enum Bound {
@@ -270,15 +339,8 @@ impl Query {
             values: Vec::new(),
             conditions: 0,
         };
-        let names = |names: Vec<&str>| Bound::Texts(names.into_iter().map(str::to_owned).collect());
-        if !selection.symbols.is_empty() {
-            let symbols = selection.symbols.iter().map(|symbol| symbol.as_str()).collect();
-            query.condition("symbol = ANY (?)", [names(symbols)]);
-        }
-        if !selection.exchanges.is_empty() {
-            let exchanges = selection.exchanges.iter().map(|exchange| exchange.as_str()).collect();
-            query.condition("exchange = ANY (?)", [names(exchanges)]);
-        }
+        query.one_of("symbol", selection.symbols.iter().map(|symbol| symbol.as_str()));
+        query.one_of("exchange", selection.exchanges.iter().map(|exchange| exchange.as_str()));
         if let Some(timeframe) = selection.timeframe {
             query.condition(
                 "timeframe = CAST(? AS interval)",
@@ -320,6 +382,17 @@ impl Query {
         Ok(query)
     }
 
+    /// A column has one of these values, or any if there is none.
+    fn one_of<'a>(&mut self, column: &str, names: impl Iterator<Item = &'a str>) {
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        match names.len() {
+            0 => {}
+            // An index gives the rows of one name in the order of their times, those of several sorted by name.
+            1 => self.condition(&format!("{column} = ?"), names.pop().map(Bound::Text)),
+            _ => self.condition(&format!("{column} = ANY (?)"), [Bound::Texts(names)]),
+        }
+    }
+
     /// Adds a condition with a `?` for each value.
     fn condition(&mut self, condition: &str, values: impl IntoIterator<Item = Bound>) {
         self.sql
@@ -341,13 +414,18 @@ pub(super) fn split(at: Timestamp) -> (String, i64) {
     (micros_text(at.nanos().div_euclid(1000)), beyond)
 }
 
-/// Microseconds since 1970 as text.
+/// Microseconds since 1970 as text that PostgreSQL reads.
 pub(super) fn micros_text(micros: i64) -> String {
-    // The microsecond of the earliest time begins before it.
-    let earliest = || "1677-09-21T00:12:43.145224Z".to_owned();
-    micros
-        .checked_mul(1000)
-        .map_or_else(earliest, |nanos| Timestamp::from_nanos(nanos).to_string())
+    const DAY: i64 = 86_400_000_000;
+    // 1970-01-01 by the count of days that reaches further than the project's times.
+    const JULIAN: i64 = 2_440_588;
+    if let Some(nanos) = micros.checked_mul(1000) {
+        return Timestamp::from_nanos(nanos).to_string();
+    }
+    let (day, of_day) = (micros.div_euclid(DAY) + JULIAN, micros.rem_euclid(DAY));
+    let (seconds, micros) = (of_day / 1_000_000, of_day % 1_000_000);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("J{day} {hours:02}:{minutes:02}:{seconds:02}.{micros:06}Z")
 }
 
 /// A timeframe in PostgreSQL's notation.
@@ -358,18 +436,22 @@ pub(super) fn interval_text(timeframe: Timeframe) -> String {
 
 impl Cursor {
     fn behind(table: &Table, row: &PgRow) -> Result<Self> {
-        let names = table.column_names();
-        let value = |name: &str| match name {
-            SEQUENCE => decode::text_of(row, names.len(), name),
-            name => decode::text_of(
-                row,
-                names.iter().position(|known| known == name).unwrap_or_default(),
-                name,
-            ),
-        };
-        let values: Vec<String> = table.ordered_by().map(value).collect::<Result<_>>()?;
+        let values: Vec<String> = table
+            .ordered_by()
+            .map(|name| Self::value(table, row, name))
+            .collect::<Result<_>>()?;
         let text = serde_json::to_string(&values);
         text.map(Self::new)
             .map_err(|error| Error::decode("timescale.read", error.to_string()))
+    }
+
+    /// A column's value as text.
+    fn value(table: &Table, row: &PgRow, name: &str) -> Result<String> {
+        let names = table.column_names();
+        let at = match name {
+            SEQUENCE => Some(names.len()),
+            name => names.iter().position(|known| known == name),
+        };
+        decode::text_of(row, at.unwrap_or_default(), name)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use qicore_data::{Checkpoint, Error, Event, Result};
-use qicore_stores::timescale::{Failure, Moved, Transaction, arrange, arrange_all};
+use qicore_stores::timescale::{Failure, Moved, Step, Transaction, arrange, arrange_apart};
 
 use super::Shared;
 use super::lane::Staged;
@@ -32,14 +32,17 @@ impl Attempt<'_> {
         let events = self.events(staged);
         let new = |arranged| Load::new(arranged, &events, &self.shared.habits);
         let mut loads: Vec<_> = arrange(events.iter().copied()).into_iter().map(new).collect();
-        let (mut done, mut refused) = self.settle(staged, &mut loads, self.commit).await?;
-        let chosen: HashSet<u32> = loads.iter().flat_map(|load| load.chosen.iter().copied()).collect();
-        if refused.iter().any(|(place, _)| chosen.contains(place)) {
-            // A refused row stood for others of its key, which are to be refused as well, or written in its place. The
-            // server takes all of them one by one; nothing is to be durable before the caller knows.
-            let mut loads: Vec<_> = arrange_all(events.iter().copied()).into_iter().map(new).collect();
+        let (mut done, mut refused) = self.settle(staged, &mut loads).await?;
+        let places: HashSet<u32> = refused.iter().map(|(place, _)| *place).collect();
+        let chosen = loads.iter().flat_map(|load| load.chosen.iter().copied());
+        let apart: HashSet<u32> = chosen.filter(|place| places.contains(place)).collect();
+        drop(loads);
+        if !apart.is_empty() {
+            // A refused row stood for others of its key, which are to be refused as well, or written in its place.
+            let apart = arrange_apart(events.iter().copied(), &apart);
+            let mut loads: Vec<_> = apart.into_iter().map(new).collect();
             loads.iter_mut().for_each(|load| load.way = Way::Searched);
-            (done, refused) = self.settle(staged, &mut loads, false).await?;
+            (done, refused) = self.settle(staged, &mut loads).await?;
         }
         for (place, reason) in refused {
             note(staged, place as usize, reason);
@@ -47,19 +50,13 @@ impl Attempt<'_> {
         Ok(done)
     }
 
-    /// Goes through the ways in which the rows of a table can be written until a transaction is through. Gives the
-    /// rows that are refused.
-    async fn settle(
-        &self,
-        staged: &[Staged],
-        loads: &mut [Load<'_>],
-        commit: bool,
-    ) -> Result<(Outcome, Vec<(u32, Error)>)> {
+    /// Goes through the ways in which the rows of a table can be written until a transaction is through: each failure
+    /// leaves one way less. Gives the rows that are refused.
+    async fn settle(&self, staged: &[Staged], loads: &mut [Load<'_>]) -> Result<(Outcome, Vec<(u32, Error)>)> {
         loop {
-            if let Some(settled) = self.transaction(staged.last(), loads, commit).await? {
+            if let Some(settled) = self.transaction(staged.last(), loads).await? {
                 return Ok(settled);
             }
-            // Another way is set.
         }
     }
 
@@ -81,10 +78,9 @@ impl Attempt<'_> {
         &self,
         last: Option<&Staged>,
         loads: &mut [Load<'_>],
-        commit: bool,
     ) -> Result<Option<(Outcome, Vec<(u32, Error)>)>> {
         let mut transaction = self.shared.store.begin().await?;
-        if commit && self.advance(&mut transaction, last).await? == Moved::Before {
+        if self.commit && self.advance(&mut transaction, last).await? == Moved::Before {
             transaction.roll_back().await?;
             return Ok(Some((Outcome::Committed, Vec::new())));
         }
@@ -93,6 +89,8 @@ impl Attempt<'_> {
             match load.write(&mut transaction, &mut refused).await {
                 Ok(()) => {}
                 Err(Failure::Other(error)) => return Err(error),
+                // There is no other way left: whatever it is, it is not for a row.
+                Err(failure) if load.way == Way::Searched => return Err(failure.into_error()),
                 Err(failure) => {
                     self.another_way(load, failure);
                     transaction.roll_back().await?;
@@ -101,7 +99,7 @@ impl Attempt<'_> {
             }
         }
         refused.extend(loads.iter_mut().flat_map(|load| load.unfit.drain(..)));
-        if !commit || !refused.is_empty() {
+        if !self.commit || !refused.is_empty() {
             transaction.roll_back().await?;
             return Ok(Some((Outcome::RolledBack, refused)));
         }
@@ -118,10 +116,13 @@ impl Attempt<'_> {
         else {
             return Ok(Moved::Now);
         };
-        let token = self.shared.token(delivery);
-        transaction
-            .advance(&self.shared.writer, self.held, checkpoint, &token)
-            .await
+        let step = Step {
+            claim: self.shared.claim().await?,
+            from: self.held,
+            to: checkpoint,
+            token: &self.shared.token(delivery),
+        };
+        transaction.advance(step).await
     }
 
     /// Rows that are there already are merged, and rows that are refused are searched for.

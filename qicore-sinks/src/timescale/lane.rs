@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use qicore_data::{Checkpoint, Delivery, Error, ErrorKind, Lane, Receipt, Result};
+use qicore_data::{Checkpoint, Delivery, Error, ErrorKind, Lane, Receipt, Result, RetryAdvice};
 
-use qicore_stores::timescale::{Failure, arrange};
+use qicore_stores::timescale::{Failure, Step, arrange};
 
 use super::Shared;
 use super::attempt::{Attempt, Outcome};
@@ -34,6 +34,8 @@ pub(super) struct LaneWriter {
     lane: Lane,
     /// What the database holds for the lane.
     held: Option<Checkpoint>,
+    /// Whether it was asked, which makes the lane this writer's.
+    taken: bool,
     /// What waits, in order: for its refused rows to be put away, or for a checkpoint.
     staged: Vec<Staged>,
 }
@@ -44,15 +46,33 @@ impl LaneWriter {
             shared,
             lane,
             held: None,
+            taken: false,
             staged: Vec::new(),
         }
     }
 
-    /// What the database holds.
+    /// Makes the lane this writer's. Gives what the database holds for it.
     pub(super) async fn take_up(&mut self) -> Result<Option<Checkpoint>> {
         self.staged.clear();
-        self.held = self.shared.store.checkpoint(&self.shared.writer, &self.lane).await?;
+        self.held = self
+            .shared
+            .store
+            .take_up(self.shared.claim().await?, &self.lane)
+            .await?;
+        self.taken = true;
         Ok(self.held.clone())
+    }
+
+    /// For callers that have not asked for the checkpoint: there is to be none.
+    async fn begin(&mut self) -> Result<()> {
+        if self.taken || self.take_up().await?.is_none() {
+            return Ok(());
+        }
+        self.taken = false;
+        let message = "the lane has a stored checkpoint, which was not asked for: its rows would be written again";
+        Err(Error::new(ErrorKind::Checkpoint, "timescale.write", message)
+            .with_retry(RetryAdvice::Never)
+            .with("lane", &self.lane))
     }
 
     /// Writes a delivery with its checkpoint. Without one, or where rows are refused, everything is tried, rolled back,
@@ -68,6 +88,7 @@ impl LaneWriter {
                 Receipt::staged()
             });
         }
+        self.begin().await?;
         if self.put(delivery).await? {
             self.committed(delivery.checkpoint.as_deref());
             return Ok(Receipt::durable());
@@ -98,9 +119,9 @@ impl LaneWriter {
     }
 
     /// Writes a few rows of one kind with their checkpoint by a single statement. False if that is not for them: they
-    /// are many, of several kinds, the first of their lane, behind others that wait, or one of them is refused.
+    /// are many, of several kinds, behind others that wait, or one of them is refused.
     async fn put(&self, delivery: &Delivery) -> Result<bool> {
-        let (Some(held), Some(checkpoint)) = (&self.held, &delivery.checkpoint) else {
+        let Some(checkpoint) = &delivery.checkpoint else {
             return Ok(false);
         };
         if delivery.len() > FEW || !self.staged.is_empty() {
@@ -116,11 +137,13 @@ impl LaneWriter {
             .iter()
             .filter_map(|place| delivery.get(*place as usize))
             .collect();
-        let (shared, token) = (&self.shared, self.shared.token(delivery));
-        let put = shared
-            .store
-            .put(&shared.writer, (held, checkpoint), &token, arranged.table, &rows);
-        match put.await {
+        let step = Step {
+            claim: self.shared.claim().await?,
+            from: self.held.as_ref(),
+            to: checkpoint,
+            token: &self.shared.token(delivery),
+        };
+        match self.shared.store.put(step, arranged.table, &rows).await {
             Ok(_) => Ok(true),
             Err(Failure::Other(error)) => Err(error.with("lane", &self.lane)),
             Err(_) => Ok(false),

@@ -12,7 +12,7 @@ pub(super) enum Way {
     Straight,
     /// By one copy into a staging table, and a merge.
     Merged,
-    /// One by one, to find the rows that the database refuses.
+    /// In runs, to find the rows that the database refuses.
     Searched,
 }
 
@@ -98,42 +98,16 @@ impl<'e> Load<'e> {
         copying.finish().await
     }
 
-    /// Stages all rows and has the database take them one by one, so that it tells all those that it refuses at once.
+    /// Stages all rows and has the database take them in runs, so that it tells all those that it refuses at once.
     async fn search(
         &mut self,
         transaction: &mut Transaction<'_>,
         refused: &mut Vec<(u32, Error)>,
     ) -> Result<(), Failure> {
-        while self.encode() {}
-        let staged = self.stage(transaction, refused).await?;
+        self.copy(transaction.copy(self.table, Target::Staging).await?).await?;
         let found = transaction.take_each(self.table).await.map_err(Failure::Other)?;
-        let named = |(row, reason): (usize, Error)| Some((self.places[*staged.get(row)?], reason));
+        let named = |(row, reason): (usize, Error)| Some((*self.places.get(row)?, reason));
         refused.extend(found.into_iter().filter_map(named));
         Ok(())
-    }
-
-    /// Stages rows, but for those that not even a staging table takes: it has no rules, but a text may be no JSON to the
-    /// server. Gives the rows that are staged, in order.
-    async fn stage(
-        &self,
-        transaction: &mut Transaction<'_>,
-        refused: &mut Vec<(u32, Error)>,
-    ) -> Result<Vec<usize>, Failure> {
-        let mut staged: Vec<usize> = (0..self.rows.len()).collect();
-        loop {
-            transaction.mark().await.map_err(Failure::Other)?;
-            let mut copying = transaction.copy(self.table, Target::Staging).await?;
-            for run in staged.chunk_by(|one, next| one + 1 == *next) {
-                copying.send(&self.rows, run[0]..run[run.len() - 1] + 1).await?;
-            }
-            match copying.finish().await {
-                Ok(()) => return Ok(staged),
-                Err(Failure::Row(reason, Some(at))) if at < staged.len() => {
-                    transaction.back().await.map_err(Failure::Other)?;
-                    refused.push((self.places[staged.remove(at)], reason));
-                }
-                Err(failure) => return Err(Failure::Other(failure.into_error())),
-            }
-        }
     }
 }

@@ -3,7 +3,8 @@
 //! # Effectively once
 //! A transaction moves the lane from the checkpoint that is stored to the delivery's, and writes the rows. It is done as
 //! a whole or not at all, whoever is killed when. Where the answer to a commit is lost, the next try finds the lane
-//! moved by this very delivery, and is done. Where another process has moved it, the run fails: a pipeline runs once.
+//! moved by this very delivery, and is done. A pipeline runs once: the run that was started last takes the lanes over, and
+//! one that goes on, taken for dead or forgotten, writes nothing more and fails.
 //!
 //! # New rows, known rows
 //! Rows go straight into their table by `COPY`, sorted by its key. Where one of them is there already the transaction
@@ -11,8 +12,9 @@
 //! so do the next deliveries, before the direct way is tried again.
 //!
 //! # Refused rows
-//! A row that the database refuses is found by the place that the error names, or else by halves, and told with the
-//! database's own reason. The transaction is rolled back, and done again without it once the row is in the dead letters.
+//! The database takes the rows in ever shorter runs where it refuses any, and each that it refuses is told with its own
+//! reason.
+//! The transaction is rolled back, and done again without them once they are in the dead letters.
 //!
 //! # Memory
 //! While the database is slow or down each lane holds what its queue holds (`queue_bytes`, 16 MiB by default), one
@@ -34,8 +36,8 @@ use qicore_data::{
     Checkpoint, Delivery, Error, ErrorKind, EventType, Lane, Mistakes, Receipt, Result, RetryPolicy, Settings, Sink,
     SinkCapabilities, WriterId,
 };
-use qicore_stores::timescale::{Connection, Store};
-use tokio::sync::Mutex as AsyncMutex;
+use qicore_stores::timescale::{Claim, Connection, Store};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 pub use config::TimescaleConfig;
 
@@ -66,6 +68,8 @@ pub struct Timescale {
 struct Shared {
     store: Store,
     writer: WriterId,
+    /// Made when the first lane is taken up: a probe that opens the sink takes nothing from a run.
+    claim: OnceCell<Claim>,
     only: Vec<EventType>,
     habits: Habits,
     /// Tells this process's deliveries from those of another one.
@@ -75,6 +79,11 @@ struct Shared {
 impl Shared {
     fn wants(&self, event_type: EventType) -> bool {
         self.only.is_empty() || self.only.contains(&event_type)
+    }
+
+    /// The right to write, as the newest run of the pipeline.
+    async fn claim(&self) -> Result<&Claim> {
+        self.claim.get_or_try_init(|| self.store.claim(&self.writer)).await
     }
 
     /// What tells a delivery of this process from all others.
@@ -168,6 +177,7 @@ impl Sink for Timescale {
         *self.opened() = Some(Arc::new(Shared {
             store,
             writer: writer.clone(),
+            claim: OnceCell::new(),
             only: self.config.only.clone(),
             habits: Habits::default(),
             process: process(),
@@ -178,7 +188,9 @@ impl Sink for Timescale {
     async fn checkpoint(&self, lane: &Lane) -> Result<Option<Checkpoint>> {
         let writer = self.lane(lane)?;
         let mut writer = writer.lock().await;
-        writer.take_up().await
+        let held = writer.take_up().await?;
+        self.forget(lane, writer.is_done());
+        Ok(held)
     }
 
     async fn write(&self, delivery: &Delivery) -> Result<Receipt> {

@@ -170,6 +170,11 @@ fn doubled() -> Vec<(Vec<Event>, Vec<Event>)> {
         let value = d(value);
         event("BTC/USD", noon, Series { name, value, params })
     };
+    let with_params = |params: &str, value: i64| {
+        let (params, name) = (serde_json::from_str(params).unwrap(), label("rsi"));
+        let (params, value) = (Some(Arc::new(params)), d(&value.to_string()));
+        event("BTC/USD", noon, Series { name, value, params })
+    };
     let gap = |second: i64, missed| {
         let (from, to) = (at(START), noon);
         let (reason, missed) = (GapReason::Sequence, Some(missed));
@@ -202,6 +207,10 @@ fn doubled() -> Vec<(Vec<Event>, Vec<Event>)> {
         (
             vec![series(1, "1"), series(2, "1"), series(1, "2")],
             vec![series(1, "2"), series(2, "1")],
+        ),
+        (
+            vec![with_params("{\"a\":1}", 1), with_params("{\"a\":1.0}", 2)],
+            vec![with_params("{\"a\":1.0}", 2)],
         ),
         (vec![gap(1, 1), gap(2, 2)], vec![gap(2, 2)]),
         (

@@ -101,7 +101,9 @@ async fn one_try_more_finds_the_unanswered_commit_done() {
         }
     };
     let proxy = Proxy::new(&place, fate).await;
-    let sink = sink(&proxy.place(&place), TlsMode::Disable);
+    let through = proxy.place(&place);
+    // One connection, which is the one that is told about.
+    let sink = Timescale::new(through.connection().tls(TlsMode::Disable).connections(1)).tables(through.tables());
     sink.open(&qicore_data::WriterId::new("p", "sink")).await.unwrap();
     assert_eq!(held(&sink, "l").await, 0);
     let (_, events) = market(1, 100);

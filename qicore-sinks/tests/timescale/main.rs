@@ -1,6 +1,7 @@
 //! The sink on real servers.
 
 mod access;
+mod claims;
 mod conformance;
 mod corrections;
 mod cuts;
@@ -65,6 +66,15 @@ async fn put(place: &Database, pipeline: &str, events: Vec<Event>) {
     let receipt = sink.write(&delivery("lane", after, events)).await.unwrap();
     assert_done(&receipt);
     sink.close().await.unwrap();
+}
+
+/// Waits until some session waits for a lock.
+async fn until_blocked(place: &Database) {
+    let waits =
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    while !place.value::<bool>(waits).await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 fn assert_done(receipt: &Receipt) {

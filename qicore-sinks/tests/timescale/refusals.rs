@@ -57,8 +57,16 @@ fn book(sequence: u64) -> Event {
 /// Writes a delivery of sound rows with refused ones between them; gives the reasons, in order, once the sound ones are
 /// durable and the refused ones are not.
 async fn refused(place: &Database, sound: Vec<Event>, refused: Vec<Event>) -> Vec<String> {
+    refused_by("", place, sound, refused).await
+}
+
+/// As [`refused`], by rules that somebody sets once the sink is open.
+async fn refused_by(rules: &str, place: &Database, sound: Vec<Event>, refused: Vec<Event>) -> Vec<String> {
     let sink = open(place, "p").await;
     assert_eq!(held(&sink, "l").await, 0);
+    if !rules.is_empty() {
+        place.sql(rules).await;
+    }
     let (mut events, mut places) = (sound.clone(), Vec::new());
     for (number, row) in refused.into_iter().enumerate() {
         let place = (7 * number + 3).min(events.len());
@@ -108,10 +116,8 @@ async fn values_that_no_column_holds() {
 #[tokio::test]
 async fn columns_and_constraints_of_ones_own() {
     let place = servers::postgres().await;
-    open(&place, "before").await.close().await.unwrap();
     let own = "ALTER TABLE trades ADD CONSTRAINT sane CHECK (price < 5000); \
                ALTER TABLE trades ALTER COLUMN size TYPE numeric(6,3)";
-    place.sql(own).await;
     let mut large = trade(5001, "2");
     if let Data::Trade(trade) = &mut large.data {
         trade.size = d("1000");
@@ -122,8 +128,37 @@ async fn columns_and_constraints_of_ones_own() {
         trade(5002, "9999"),
         trade(5003, "79228162514264337593543950335"),
     ];
-    let reasons = refused(&place, trades(0..200), rows).await;
+    let reasons = refused_by(own, &place, trades(0..200), rows).await;
     assert_told(&reasons, &["sane", "numeric field overflow", "sane", "sane"]);
+}
+
+/// A column that somebody has made shorter would round what is written into it.
+#[tokio::test]
+async fn columns_that_are_not_as_they_were_made_are_told_at_the_opening() {
+    for (change, told) in [
+        ("ALTER TABLE trades ALTER COLUMN price TYPE numeric(12,2)", "price"),
+        (
+            "ALTER TABLE ohlcv ALTER COLUMN timestamp TYPE timestamptz(0)",
+            "timestamp(0)",
+        ),
+        ("ALTER TABLE quotes ALTER COLUMN bid TYPE float8", "double precision"),
+        ("ALTER TABLE books DROP COLUMN bids", "bids"),
+        ("DROP TABLE series", "series"),
+    ] {
+        let place = servers::postgres().await;
+        open(&place, "before").await.close().await.unwrap();
+        // The views are made of the candles.
+        place.sql("DROP VIEW ohlcv_1d; DROP VIEW ohlcv_1h").await;
+        place.sql(change).await;
+        let error = crate::sink(&place).open(&WriterId::new("p", "s")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Schema, "{error}");
+        assert!(error.to_string().contains(told), "{error}");
+        // Columns of one's own are nobody else's business.
+        let own = servers::postgres().await;
+        open(&own, "before").await.close().await.unwrap();
+        own.sql("ALTER TABLE trades ADD COLUMN note text").await;
+        open(&own, "p").await.close().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -134,6 +169,7 @@ async fn triggers_of_ones_own() {
         let own = "CREATE FUNCTION sane() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                        IF NEW.price >= 5000 THEN RAISE EXCEPTION 'insane' USING ERRCODE = 'check_violation'; END IF;
                        IF NEW.size >= 5000 THEN RAISE EXCEPTION 'a house rule'; END IF;
+                       ASSERT NEW.price <> 4999, 'not this price';
                        RETURN NEW;
                    END $$;
                    CREATE TRIGGER sane BEFORE INSERT ON trades FOR EACH ROW EXECUTE FUNCTION sane()";
@@ -142,8 +178,13 @@ async fn triggers_of_ones_own() {
         if let Data::Trade(trade) = &mut large.data {
             trade.size = d("7000");
         }
-        let reasons = refused(&place, trades(0..200), vec![trade(5000, "5000"), large]).await;
-        assert_told(&reasons, &["insane", "a house rule"]);
+        let reasons = refused(
+            &place,
+            trades(0..200),
+            vec![trade(5000, "5000"), large, trade(5002, "4999")],
+        )
+        .await;
+        assert_told(&reasons, &["insane", "a house rule", "not this price"]);
     }
 }
 

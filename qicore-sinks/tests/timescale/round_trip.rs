@@ -236,13 +236,18 @@ async fn a_long_delivery_comes_back_whole_and_in_order() {
 
 #[tokio::test]
 async fn rows_of_one_time_keep_the_order_of_their_arrival() {
-    let place = servers::postgres().await;
-    let trades: Vec<_> = (0..500)
-        .map(|price| trade(None, at(NOW), Decimal::new(price, 2)))
-        .collect();
-    put(&place, "p", trades[..200].to_vec()).await;
-    put(&place, "p", trades[200..].to_vec()).await;
-    assert!(place.events(qicore_data::EventType::Trade).await == trades);
+    // Ids that are texts come in any order.
+    let named = |price: i64| (price % 2 == 1).then(|| TradeId::new(&format!("x{}", price * 7919 % 1009)));
+    let trade = |price| trade(named(price), at(NOW), Decimal::new(price, 2));
+    for trades in [
+        (1..1000).step_by(2).map(trade).collect::<Vec<_>>(),
+        (0..1000).step_by(2).map(trade).collect(),
+    ] {
+        let place = servers::postgres().await;
+        put(&place, "p", trades[..200].to_vec()).await;
+        put(&place, "p", trades[200..].to_vec()).await;
+        assert!(place.events(qicore_data::EventType::Trade).await == trades);
+    }
 }
 
 #[tokio::test]

@@ -31,6 +31,44 @@ async fn every_row_of_a_full_delivery() {
     assert_eq!(place.count("trades").await, 0);
 }
 
+/// Every third, runs of them, and single ones far apart.
+#[tokio::test]
+async fn refused_rows_anywhere_in_a_delivery() {
+    let places = (0..3_000).step_by(3).chain(5_000..5_700).chain([7_000, 15_998, 15_999]);
+    let (place, expected) = (servers::postgres().await, places.collect::<Vec<_>>());
+    place.store().migrate().await.unwrap();
+    let list = expected.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let rule = format!("ALTER TABLE trades ADD CONSTRAINT not_these CHECK (id::int <> ALL ('{{{list}}}'))");
+    place.sql(&rule).await;
+    let rows = trades(0..16_000);
+    assert_eq!(write(&place, rows.clone()).await, expected);
+    let sound: Vec<_> = rows
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| expected.binary_search(at).is_err())
+        .collect();
+    assert_same(
+        &place.all().await,
+        &sound.into_iter().map(|(_, row)| row).collect::<Vec<_>>(),
+    );
+}
+
+/// A statement for each row would be a subtransaction, and an id of its own, for each.
+#[tokio::test]
+async fn one_refused_row_costs_few_transaction_ids() {
+    let place = servers::postgres().await;
+    place.store().migrate().await.unwrap();
+    place
+        .sql("ALTER TABLE trades ADD CONSTRAINT one CHECK (id <> '15000')")
+        .await;
+    let next = "SELECT txid_snapshot_xmax(txid_current_snapshot())";
+    let before: i64 = place.value(next).await;
+    assert_eq!(write(&place, trades(0..20_000)).await, [15_000]);
+    let used = place.value::<i64>(next).await - before;
+    // Other tests use the server, too.
+    assert!(used < 5_000, "{used} transaction ids");
+}
+
 #[tokio::test]
 async fn one_of_many_that_a_trigger_refuses() {
     for place in servers::both().await {

@@ -6,7 +6,7 @@ use qicore_data::{ErrorKind, Event, RetryAdvice, Sink, Timeframe, Timestamp};
 use sqlx::Executor;
 
 use crate::servers::{self, Database};
-use crate::{assert_done, assert_same, bar, delivery, held, market, open, pipeline, put, sink};
+use crate::{assert_done, assert_same, bar, delivery, held, market, open, pipeline, put, sink, until_blocked};
 
 /// Makes the next statements that insert into `table` fail with a code, `times` in all.
 async fn fail(place: &Database, table: &str, code: &str, times: u32) {
@@ -57,6 +57,29 @@ async fn failures_that_pass_are_waited_for() {
     }
 }
 
+/// A rule of the database's owner may forbid what every way of writing known rows begins with.
+#[tokio::test]
+async fn what_no_way_of_writing_gets_around_is_told_and_not_tried_for_ever() {
+    let place = servers::postgres().await;
+    put(&place, "p", bars(0..1)).await;
+    let rule = "CREATE FUNCTION no_tables() RETURNS event_trigger LANGUAGE plpgsql AS
+                    $$ BEGIN RAISE EXCEPTION 'no tables here'; END $$;
+                CREATE EVENT TRIGGER no_tables ON ddl_command_start WHEN TAG IN ('CREATE TABLE')
+                    EXECUTE FUNCTION no_tables()";
+    place.sql(rule).await;
+    let sink = open(&place, "p").await;
+    assert_eq!(held(&sink, "lane").await, 1);
+    let known = delivery("lane", 1, bars(0..100));
+    let tried = tokio::time::timeout(Duration::from_secs(20), sink.write(&known)).await;
+    let error = tried.expect("tried without end").unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::Rejected, RetryAdvice::Never),
+        "{error}"
+    );
+    assert!(error.to_string().contains("no tables here"), "{error}");
+}
+
 fn bars(minutes: std::ops::Range<i64>) -> Vec<Event> {
     let bar = |minute| {
         bar(
@@ -68,15 +91,6 @@ fn bars(minutes: std::ops::Range<i64>) -> Vec<Event> {
         )
     };
     minutes.map(bar).collect()
-}
-
-/// Waits until some session waits for a lock.
-async fn until_blocked(place: &Database) {
-    let waits =
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
-    while !place.value::<bool>(waits).await {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,13 +1,13 @@
-//! Several writers of the same rows, and of the same lane.
+//! Several writers of the same rows.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use qicore_data::{ErrorKind, Event, EventType, RetryAdvice, Sink, Symbol, Timeframe, Timestamp};
+use qicore_data::{Event, EventType, Sink, Symbol, Timeframe, Timestamp};
 use qicore_sinks::Timescale;
 
 use crate::servers::{self, Database};
-use crate::{Random, assert_done, assert_same, bar, delivery, held, market, open, pipeline, sink};
+use crate::{Random, assert_done, assert_same, bar, delivery, held, market, open};
 
 /// Bars of few keys in random order. No two of them were received at the same time, and what they say follows from when
 /// they were received: whichever way they are written, the one that was received last is left.
@@ -76,49 +76,6 @@ async fn pipelines_that_write_the_same_bars_meet_no_deadlock() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pipelines_that_write_the_same_bars_into_a_hypertable() {
     together(&servers::timescale().await, 2, 3).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pipeline_that_is_started_twice_fails_once() {
-    for place in servers::both().await {
-        place.store().migrate().await.unwrap();
-        let runs = [(), ()].map(|()| {
-            let (source, _) = market(1, 4000);
-            pipeline("p", source, sink(&place)).build().unwrap().start()
-        });
-        let [one, other] = runs.map(|run| tokio::spawn(run.wait()));
-        let ended = [one.await.unwrap(), other.await.unwrap()];
-        let failed: Vec<_> = ended.iter().filter_map(|ended| ended.as_ref().err()).collect();
-        let [error] = failed[..] else { panic!("{ended:?}") };
-        assert_eq!(
-            (error.kind(), error.retry()),
-            (ErrorKind::Checkpoint, RetryAdvice::Never),
-            "{error}"
-        );
-        assert!(error.to_string().contains("run twice"), "{error}");
-        assert_same(&place.all().await, &market(1, 4000).1);
-    }
-}
-
-#[tokio::test]
-async fn a_writer_that_was_taken_for_dead_writes_nothing() {
-    let place = servers::postgres().await;
-    let (_, events) = market(1, 200);
-    let first = delivery("l", 0, events[..100].to_vec());
-    let (dead, alive) = (open(&place, "p").await, open(&place, "p").await);
-    assert_eq!((held(&dead, "l").await, held(&alive, "l").await), (0, 0));
-    assert_done(&alive.write(&first).await.unwrap());
-    // The same delivery, but of another process: nobody can tell that its rows are those.
-    for delivery in [first, delivery("l", 0, events[..50].to_vec())] {
-        let error = dead.write(&delivery).await.unwrap_err();
-        assert_eq!(
-            (error.kind(), error.retry()),
-            (ErrorKind::Checkpoint, RetryAdvice::Never),
-            "{error}"
-        );
-    }
-    assert_done(&alive.write(&delivery("l", 100, events[100..].to_vec())).await.unwrap());
-    assert_same(&place.all().await, &events);
 }
 
 #[tokio::test]

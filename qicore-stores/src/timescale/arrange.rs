@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use qicore_data::{Data, Event, EventType, Exchange, Label, Symbol, Timeframe, TradeId};
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 
 use super::tables::Table;
 
@@ -34,17 +36,15 @@ type Group = (Option<Symbol>, Exchange, Within);
 /// order of arrival, and writers that lock keys in one order do not deadlock. Of rows with one key only the one is kept
 /// that all of them, written one after the other, would leave.
 ///
-/// `events` are given with their places. Rows without a key keep their order within a symbol.
+/// `events` are given with their places. Rows without a key keep their order within a symbol, and trades whose ids are
+/// no numbers within their time: `seq` is to tell in which order they came.
 pub fn arrange<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> Vec<Arranged> {
-    arranged(events, true)
+    arrange_apart(events, &HashSet::new())
 }
 
-/// Sorts as [`arrange`] does, with all rows of a key in the order in which they came: to be written one by one.
-pub fn arrange_all<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> Vec<Arranged> {
-    arranged(events, false)
-}
-
-fn arranged<'a>(events: impl Iterator<Item = (u32, &'a Event)>, one_of_each: bool) -> Vec<Arranged> {
+/// Sorts as [`arrange`] does, but keeps all rows of a key, in the order in which they came, where one of them is at one
+/// of the places `apart`.
+pub fn arrange_apart<'a>(events: impl Iterator<Item = (u32, &'a Event)>, apart: &HashSet<u32>) -> Vec<Arranged> {
     let mut numbers: FxHashMap<Group, u32> = FxHashMap::default();
     let mut rows: Vec<Vec<Row<'a>>> = EventType::ALL.iter().map(|_| Vec::new()).collect();
     for (place, event) in events {
@@ -54,7 +54,7 @@ fn arranged<'a>(events: impl Iterator<Item = (u32, &'a Event)>, one_of_each: boo
             time: time(event),
             id: id(event),
             place,
-            others: 0,
+            stands_for_others: false,
             event,
         });
     }
@@ -67,13 +67,12 @@ fn arranged<'a>(events: impl Iterator<Item = (u32, &'a Event)>, one_of_each: boo
         rows.iter_mut().for_each(|row| row.group = ranks[row.group as usize]);
         if table.is_keyed() {
             rows.sort_unstable_by(|one, other| one.by_key(other).then(one.place.cmp(&other.place)));
-            if one_of_each {
-                fold(&mut rows);
-            }
+            rows = folded(&rows, apart);
+            as_they_came(&mut rows);
         } else {
             rows.sort_unstable_by_key(|row| (row.group, row.place));
         }
-        let chosen = rows.iter().filter(|row| row.others > 0).map(|row| row.place);
+        let chosen = rows.iter().filter(|row| row.stands_for_others).map(|row| row.place);
         Some(Arranged {
             table,
             chosen: chosen.collect(),
@@ -83,13 +82,14 @@ fn arranged<'a>(events: impl Iterator<Item = (u32, &'a Event)>, one_of_each: boo
     Table::all().iter().filter_map(of_table).collect()
 }
 
+#[derive(Clone, Copy)]
 struct Row<'a> {
     group: u32,
     time: i64,
     id: u64,
     place: u32,
-    /// Rows of the same key that it was chosen over.
-    others: u32,
+    /// Whether it was chosen over other rows of its key.
+    stands_for_others: bool,
     event: &'a Event,
 }
 
@@ -139,7 +139,7 @@ fn rest(event: &Event) -> Cow<'_, str> {
         },
         Data::Series(series) => match &series.params {
             // Writing to memory cannot fail.
-            Some(params) => Cow::Owned(serde_json::to_string(params).unwrap_or_default()),
+            Some(params) => Cow::Owned(serde_json::to_string(&comparable(params)).unwrap_or_default()),
             None => Cow::Borrowed("{}"),
         },
         Data::Gap(gap) => Cow::Owned(format!(
@@ -153,6 +153,27 @@ fn rest(event: &Event) -> Cow<'_, str> {
     }
 }
 
+/// Parameters as the database compares them: by the values of numbers, however they are written.
+fn comparable(params: &serde_json::Map<String, Value>) -> serde_json::Map<String, Value> {
+    fn value(given: &Value) -> Value {
+        match given {
+            Value::Number(number) if number.is_f64() => {
+                whole(number.as_f64().unwrap_or_default()).unwrap_or(given.clone())
+            }
+            Value::Array(values) => values.iter().map(value).collect(),
+            Value::Object(values) => Value::Object(comparable(values)),
+            other => other.clone(),
+        }
+    }
+    fn whole(number: f64) -> Option<Value> {
+        // A whole number in these bounds is an integer's exact value.
+        let fits = number.fract() == 0.0 && number > i64::MIN as f64 && number < i64::MAX as f64;
+        fits.then(|| (number as i64).into())
+    }
+    let entries = params.iter().map(|(name, given)| (name.clone(), value(given)));
+    entries.collect()
+}
+
 /// The place of each group among all by its names, at its number.
 fn ranks(numbers: FxHashMap<Group, u32>) -> Vec<u32> {
     let mut groups: Vec<(Group, u32)> = numbers.into_iter().collect();
@@ -164,20 +185,43 @@ fn ranks(numbers: FxHashMap<Group, u32>) -> Vec<u32> {
     ranks
 }
 
-/// Leaves one of the rows of each key. A trade without an id is like no other.
-fn fold(rows: &mut Vec<Row<'_>>) {
+/// One of the rows of each key, but all of those whose key is to stay apart. A trade without an id is like no other.
+fn folded<'a>(rows: &[Row<'a>], apart: &HashSet<u32>) -> Vec<Row<'a>> {
     let single = |event: &Event| matches!(&event.data, Data::Trade(trade) if trade.id.is_none());
-    rows.dedup_by(|next, kept| {
-        let same = next.by_key(kept) == Ordering::Equal && !single(next.event) && !single(kept.event);
-        if same {
-            let others = next.others + kept.others + 1;
-            if supersedes(next.event, kept.event) {
-                std::mem::swap(next, kept);
+    let mut kept = Vec::with_capacity(rows.len());
+    for run in rows.chunk_by(|one, next| one.by_key(next) == Ordering::Equal) {
+        let one = run
+            .iter()
+            .copied()
+            .reduce(|kept, next| match supersedes(next.event, kept.event) {
+                true => next,
+                false => kept,
+            });
+        match one {
+            Some(mut one)
+                if run.len() > 1 && !single(one.event) && !run.iter().any(|row| apart.contains(&row.place)) =>
+            {
+                one.stands_for_others = true;
+                kept.push(one);
             }
-            kept.others = others;
+            _ => kept.extend_from_slice(run),
         }
-        same
-    });
+    }
+    kept
+}
+
+/// Puts trades of one time whose ids are texts back into the order in which they came, which nothing else tells. Ids that
+/// are numbers count up as the venue traded.
+fn as_they_came(rows: &mut [Row<'_>]) {
+    let text =
+        |row: &Row<'_>| matches!(&row.event.data, Data::Trade(trade) if matches!(trade.id, Some(TradeId::Text(_))));
+    for run in
+        rows.chunk_by_mut(|one, next| (one.group, one.time) == (next.group, next.time) && text(one) && text(next))
+    {
+        if run.len() > 1 {
+            run.sort_unstable_by_key(|row| row.place);
+        }
+    }
 }
 
 /// Whether `new` may replace `old`, which has the same key: it is not older. A closed bar replaces an open one, and never
@@ -265,10 +309,10 @@ mod tests {
         };
         let events = [
             named("b", 1),
-            named("a", 2),
+            named("z", 2),
             named("b", 3),
             named("0", 4),
-            named("a", 1000),
+            named("z", 1000),
         ];
         assert_eq!(places(&events), [3, 1, 2, 4]);
     }

@@ -202,6 +202,9 @@ impl Connection {
         if let Some(url) = &self.url {
             check_url(url.expose())?;
         }
+        if let Some(host) = &self.host {
+            check_host(host)?;
+        }
         self.options().map(drop)
     }
 
@@ -293,7 +296,8 @@ pub struct Tables {
     /// Whether missing migrations are applied when a sink opens. Without, a schema that is behind is an error.
     pub migrate: bool,
     /// An index of candles by venue and time, for questions that name no symbol. With it candles take
-    /// half as long again to write; the key serves all others.
+    /// half as long again to write; the key serves all others. Made and dropped while the table is empty; later a warning
+    /// tells the statement to run.
     pub exchange_index: bool,
     /// The time span of a chunk of trades, quotes, tickers and books.
     pub tick_chunk: Period,
@@ -399,6 +403,15 @@ fn check_url(url: &str) -> Result<()> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return fail("the url does not begin with postgres://".into());
     }
+    // A password with one of these characters as it is ends early, and its rest would be taken for a part of the URL that
+    // errors may tell.
+    let (_, after) = url.split_once("://").unwrap_or_default();
+    let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
+    if after[authority.len()..].contains('@') {
+        let message = "the url has an @ behind its host: write / ? # and @ in a user or password as %2F %3F %23 and %40, or set \
+                       user and password beside";
+        return fail(message.into());
+    }
     let (_, query) = url.split_once('?').unwrap_or_default();
     let names = query.split('&').filter_map(|pair| pair.split('=').next());
     match names
@@ -411,6 +424,15 @@ fn check_url(url: &str) -> Result<()> {
             PARAMETERS.join(" ")
         )),
     }
+}
+
+/// A host is a name, an address or the folder of a socket. It is told in errors, and so is not to hold anything else.
+fn check_host(host: &str) -> Result<()> {
+    if host.contains("://") || host.contains(['@', '?']) {
+        let message = "the host is not a name or an address: a URL is set as connection.url";
+        return Err(Error::config("timescale.config", message));
+    }
+    Ok(())
 }
 
 /// Whether a name can stand in scripts as it is: a DBA is to read them.
@@ -438,6 +460,22 @@ mod tests {
             .to_string();
         assert!(unknown.contains("passwd") && !unknown.contains("hunter2"), "{unknown}");
         assert!(Connection::url("mysql://u@h/d").check().is_err());
+        let mut elsewhere = Connection::url("postgres://u@h/d");
+        elsewhere.host = Some("postgres://u:hunter2@h/d".into());
+        let cut = [
+            "u:hun?ter2@h/d",
+            "u:hun/ter2@h/d",
+            "u:hun#ter2@h/d",
+            "u:1234/hunter2@h/d",
+        ];
+        let cut = cut.map(|url| Connection::url(format!("postgres://{url}")));
+        for connection in cut.iter().chain([&elsewhere]) {
+            let told = connection.check().unwrap_err().to_string();
+            assert!(
+                !told.contains("hun") && !told.contains("ter2") && !told.contains("1234"),
+                "{told}"
+            );
+        }
         let broken = Connection::url("postgres://u:hunter2@[h/d").check().unwrap_err();
         assert!(!format!("{broken:?}").contains("hunter2"), "{broken:?}");
     }

@@ -10,9 +10,8 @@ use sqlx::postgres::PgDatabaseError;
 pub enum Failure {
     /// A row is there already, or was given twice.
     Duplicate(Error),
-    /// The database refuses a row, for this reason; the others may be sound. With the row's place in the copy, from 0,
-    /// where the database tells it.
-    Row(Error, Option<usize>),
+    /// The database refuses a row, for this reason; the others may be sound.
+    Row(Error),
     /// It is not for the rows.
     Other(Error),
 }
@@ -23,14 +22,14 @@ impl Failure {
         let Some(told) = database(&error) else {
             return Self::Other(mapped(operation, error));
         };
-        let (code, line) = (told.code().to_owned(), told.r#where().and_then(line_of));
+        let code = told.code().to_owned();
         let key = told.constraint().is_some_and(|name| name.ends_with("_key"));
         let error = mapped(operation, error);
         match (code.as_str(), error.kind()) {
             ("23505", _) if key => Self::Duplicate(error),
             // Two rows of one merge have the same key.
             ("21000", _) => Self::Duplicate(error),
-            (_, ErrorKind::Rejected) => Self::Row(error, line),
+            (_, ErrorKind::Rejected) => Self::Row(error),
             _ => Self::Other(error),
         }
     }
@@ -38,7 +37,7 @@ impl Failure {
     /// The error itself.
     pub fn into_error(self) -> Error {
         match self {
-            Self::Duplicate(error) | Self::Row(error, _) | Self::Other(error) => error,
+            Self::Duplicate(error) | Self::Row(error) | Self::Other(error) => error,
         }
     }
 }
@@ -48,16 +47,6 @@ fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
         sqlx::Error::Database(error) => error.try_downcast_ref(),
         _ => None,
     }
-}
-
-/// The row that the context of an error in a copy names: `COPY ohlcv, line 17, column open`.
-///
-/// A function that was called for the row has lines of its own, which are told before.
-fn line_of(context: &str) -> Option<usize> {
-    let copy = context.lines().find(|line| line.starts_with("COPY "))?;
-    let (_, after) = copy.split_once(", line ")?;
-    let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
-    digits.parse::<usize>().ok()?.checked_sub(1)
 }
 
 /// Classes of SQLSTATE that say nothing about the rows: connections, transactions, access, the schema, resources,
@@ -96,21 +85,38 @@ fn verdict(code: &str) -> (ErrorKind, RetryAdvice, Option<&'static str>) {
             Never,
             Some("the role lacks a privilege: see `qicore schema timescale --roles`"),
         ),
-        "3D000" => (Kind::Config, Never, Some("create the database first")),
+        "3D000" | "57P04" => (Kind::Config, Never, Some("create the database first")),
+        "0A000" => (
+            Kind::Unsupported,
+            Never,
+            Some("the server's version or edition does not support it"),
+        ),
+        "XX001" | "XX002" => (
+            Kind::Unavailable,
+            Never,
+            Some("the server found damaged data: see its log"),
+        ),
         "25006" => (
             Kind::Unavailable,
             Backoff,
-            Some("the server is read-only: a replica, or a failover under way"),
+            Some(
+                "the server is read-only: a replica, a failover under way, or default_transaction_read_only of the role or database",
+            ),
         ),
         "57014" => (
             Kind::Timeout,
             Backoff,
-            Some("cancelled, or longer than statement_timeout"),
+            Some("cancelled, or longer than connection.statement_timeout: raise it, or make batches smaller"),
         ),
         "55P03" => (
             Kind::Timeout,
             Backoff,
             Some("longer than lock_timeout: who holds the lock? see pg_locks"),
+        ),
+        "53300" => (
+            Kind::Unavailable,
+            Backoff,
+            Some("the server or the role has too few connections for all: lower connection.connections"),
         ),
         "53100" => (Kind::Unavailable, Backoff, Some("the server's disk is full")),
         "42P01" | "42703" | "3F000" | "42704" | "42883" | "42P10" => (
@@ -169,16 +175,6 @@ pub(super) fn mapped(operation: &'static str, error: sqlx::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_row_of_a_copy() {
-        assert_eq!(line_of("COPY ohlcv, line 17, column open"), Some(16));
-        assert_eq!(line_of("COPY ohlcv, line 1"), Some(0));
-        assert_eq!(line_of("SQL statement \"SELECT 1\""), None);
-        let called = "PL/pgSQL function rule() line 2 at RAISE\nCOPY trades, line 17";
-        assert_eq!(line_of(called), Some(16));
-        assert_eq!(line_of("PL/pgSQL function rule() line 2 at RAISE"), None);
-    }
 
     #[test]
     fn what_helps() {

@@ -27,15 +27,15 @@ mod transaction;
 
 use qicore_data::{Error, ErrorKind, Result};
 
-pub use arrange::{Arranged, arrange, arrange_all};
+pub use arrange::{Arranged, arrange, arrange_apart};
 pub use config::{Connection, Mode, Tables, TlsMode};
 pub use encode::Rows;
 pub use error::Failure;
 pub use health::{Health, Job};
-pub use lanes::Moved;
+pub use lanes::{Claim, Moved, Step};
 pub use period::Period;
 pub use queries::Missing;
-pub use read::{Cursor, Page, Reading, Selection};
+pub use read::{Cursor, Foreign, Page, Reading, Selection};
 pub use schema::{Flavour, VERSION, roles, script};
 pub use tables::Table;
 pub use transaction::{Copying, Target, Transaction};

@@ -26,26 +26,27 @@ pub struct Missing {
 /// The kinds that tell a price.
 const PRICES: [EventType; 4] = [EventType::Trade, EventType::Ticker, EventType::Quote, EventType::Price];
 
-/// Closed bars with no bar of the same length right behind them, each with the next that is there or the end; and with
-/// the first of all. Intervals are added in UTC, the session's zone, so that days and months are those of the calendar.
+/// Closed bars with no bar of the same length right behind them, each with the next that is there or the end; and
+/// the first bar of all, whatever follows. Intervals are added in UTC, the session's zone, so that days and months are those of the calendar.
 const HOLES: &str = "WITH bars AS (
     SELECT timestamp AS bar, lead(timestamp, 1, CAST($5 AS timestamptz)) OVER (ORDER BY timestamp) AS next,
-           row_number() OVER (ORDER BY timestamp) AS number, min(timestamp) OVER () AS first
+           row_number() OVER (ORDER BY timestamp) AS number
     FROM {table}
     WHERE symbol = $1 AND exchange = $2 AND timeframe = CAST($3 AS interval) AND closed
       AND timestamp >= CAST($4 AS timestamptz) AND timestamp < CAST($5 AS timestamptz)
 )
-SELECT (extract(epoch FROM bar) * 1000000)::bigint, (extract(epoch FROM next) * 1000000)::bigint,
-       (extract(epoch FROM first) * 1000000)::bigint
+SELECT (extract(epoch FROM bar) * 1000000)::bigint, (extract(epoch FROM next) * 1000000)::bigint
 FROM bars WHERE next > bar + CAST($3 AS interval) OR number = 1 ORDER BY bar";
 
-/// The newest row of each symbol and venue: a walk from key to key, which reads one row of each and not all.
+/// The newest row of each symbol and venue: a walk from key to key, which reads one row of each and not all. All
+/// symbols are walked through, also those without a row that `and` asks for: with that condition the walk would read
+/// the rows in between.
 const LATEST: &str = "WITH RECURSIVE keys AS (
-    (SELECT symbol, exchange FROM {table} {where} ORDER BY symbol, exchange LIMIT 1)
+    (SELECT symbol, exchange FROM {table} ORDER BY symbol, exchange LIMIT 1)
     UNION ALL
     SELECT next.symbol, next.exchange FROM keys, LATERAL (
         SELECT symbol, exchange FROM {table}
-        WHERE (symbol, exchange) > (keys.symbol, keys.exchange) {and} ORDER BY symbol, exchange LIMIT 1
+        WHERE (symbol, exchange) > (keys.symbol, keys.exchange) ORDER BY symbol, exchange LIMIT 1
     ) AS next
 )
 SELECT latest.* FROM keys, LATERAL (
@@ -130,7 +131,7 @@ impl Store {
         let rows = query.fetch_all(&mut *lease).await.map_err(fail)?;
         lease.give_back();
         let time = |row: &PgRow, at| Timestamp::from_nanos(row.get::<i64, _>(at).saturating_mul(1000));
-        let first = rows.first().map_or(to, |row| time(row, 2));
+        let first = rows.first().map_or(to, |row| time(row, 0));
         let holes = rows.iter().map(|row| (time(row, 0), time(row, 1)));
         Ok(missing(timeframe, from, first, holes))
     }
@@ -156,18 +157,12 @@ impl Store {
 
     async fn latest(&self, event_type: EventType, timeframe: Option<Timeframe>) -> Result<Vec<Event>> {
         let (table, order) = ordered(event_type)?;
-        let condition = timeframe.map(|frame| format!("timeframe = INTERVAL '{}'", interval_text(frame)));
-        let with = |word: &str| {
-            condition
-                .as_ref()
-                .map_or(String::new(), |condition| format!("{word} {condition}"))
-        };
+        let of = timeframe.map(|frame| format!("AND timeframe = INTERVAL '{}'", interval_text(frame)));
         let sql = LATEST
             .replace("{table}", &self.qualified(table.name))
             .replace("{columns}", &table.column_names().join(", "))
             .replace("{order}", &order)
-            .replace("{where}", &with("WHERE"))
-            .replace("{and}", &with("AND"));
+            .replace("{and}", &of.unwrap_or_default());
         self.events(table, sql, None).await
     }
 
@@ -226,9 +221,23 @@ fn missing(
 
 /// The bars from one opening time up to another, without that.
 fn run(timeframe: Timeframe, from: Timestamp, end: Timestamp) -> Option<Missing> {
-    let bars = std::iter::successors(Some(from), |at| Some(timeframe.next(*at))).take_while(|at| *at < end);
-    let (bars, last) = bars.fold((0, None), |(bars, _), at| (bars + 1, Some(at)));
-    last.map(|to| Missing { from, to, bars })
+    if from >= end {
+        return None;
+    }
+    let (bars, to) = match timeframe.length() {
+        Some(length) => {
+            let before_last = end.nanos().abs_diff(from.nanos()).saturating_sub(1) / length.as_nanos() as u64;
+            let last = from
+                .nanos()
+                .saturating_add_unsigned(before_last * length.as_nanos() as u64);
+            (before_last + 1, Timestamp::from_nanos(last))
+        }
+        // Months differ in length; all that there are can be counted.
+        None => std::iter::successors(Some(from), |at| Some(timeframe.next(*at)))
+            .take_while(|at| *at < end)
+            .fold((0, from), |(bars, _), at| (bars + 1, at)),
+    };
+    Some(Missing { from, to, bars })
 }
 
 #[cfg(test)]
@@ -256,6 +265,34 @@ mod tests {
         assert_eq!(
             told,
             expected.map(|(from, to, bars)| (from.to_owned(), to.to_owned(), bars))
+        );
+    }
+
+    #[test]
+    fn an_empty_series_of_any_length_is_one_run() {
+        let (from, to) = (Timestamp::from_nanos(i64::MIN + 1), Timestamp::from_nanos(i64::MAX));
+        for timeframe in [Timeframe::S1, Timeframe::W1, Timeframe::Mo1] {
+            let found = missing(timeframe, at("1700-01-01T00:00:00Z"), to, [].into_iter());
+            let [run] = found[..] else { panic!("{found:?}") };
+            assert!(
+                run.to < to && (timeframe.next(run.to) >= to || timeframe.next(run.to) < run.to),
+                "{run:?}"
+            );
+            assert!(missing(timeframe, from, to, [].into_iter()).len() == 1);
+        }
+        let minutes = missing(
+            Timeframe::M1,
+            at("2026-01-01T00:00:30Z"),
+            at("2026-01-01T00:03:30Z"),
+            [].into_iter(),
+        );
+        let told = (at("2026-01-01T00:01:00Z"), at("2026-01-01T00:03:00Z"), 3);
+        assert_eq!(
+            minutes
+                .iter()
+                .map(|run| (run.from, run.to, run.bars))
+                .collect::<Vec<_>>(),
+            [told]
         );
     }
 

@@ -1,58 +1,38 @@
 //! A few rows and the position of their lane in one statement: one round trip, where a transaction with a copy has six.
 
 use qicore_data::columns::{self, Cell};
-use qicore_data::{Checkpoint, Error, ErrorKind, Event, WriterId};
+use qicore_data::{Error, ErrorKind, Event};
 use sqlx::Row as _;
 
 use super::Store;
-use super::config::quoted;
 use super::error::Failure;
-use super::lanes::{self, Moved};
+use super::lanes::{Moved, Step};
 use super::read::{interval_text, split};
 use super::tables::{Stored, Table};
 
 /// The statement for a table. The rows come as one JSON text, which the server makes columns of.
 pub(super) fn statement(schema: &str, table: &Table, target: &str, columns: &str, on_conflict: &str) -> String {
     format!(
-        "WITH moved AS ( \
-             UPDATE {lanes} SET position = $4, finished = $5, checkpoint = $6, token = $7, updated_at = now() \
-             WHERE pipeline = $1 AND sink = $2 AND lane = $3 AND position = $8 AND finished = $9 RETURNING 1 \
-         ), written AS ( \
+        "WITH moved AS ({step} RETURNING 1), written AS ( \
              INSERT INTO {target} AS old ({columns}) \
-             SELECT {columns} FROM json_to_recordset(CAST($10 AS json)) AS new ({definitions}) \
+             SELECT {columns} FROM json_to_recordset(CAST($11 AS json)) AS new ({definitions}) \
              WHERE EXISTS (SELECT FROM moved){on_conflict} \
          ) SELECT count(*) FROM moved",
-        lanes = format_args!("{}.qicore_lanes", quoted(schema)),
+        step = Step::statement(schema),
         definitions = table.definitions().join(", "),
     )
 }
 
 impl Store {
-    /// Writes a few rows of one table, each key once, and moves their lane on, if it is still where `from` has it.
+    /// Writes a few rows of one table, each key once, and moves their lane on, if it is still where the step begins.
     ///
     /// # Errors
     /// As those of a [transaction](super::Transaction) that does the same; nothing is done then.
-    pub async fn put(
-        &self,
-        writer: &WriterId,
-        (from, to): (&Checkpoint, &Checkpoint),
-        token: &str,
-        table: &Table,
-        rows: &[&Event],
-    ) -> Result<Moved, Failure> {
-        let json = json(table, rows).map_err(|error| Failure::Row(error, None))?;
+    pub async fn put(&self, step: Step<'_>, table: &Table, rows: &[&Event]) -> Result<Moved, Failure> {
+        let json = json(table, rows).map_err(Failure::Row)?;
         let mut lease = self.lease("timescale.put").await.map_err(Failure::Other)?;
-        let query = sqlx::query(&self.statements(table).small)
-            .bind(&*writer.pipeline)
-            .bind(&*writer.sink)
-            .bind(to.lane.as_str())
-            .bind(lanes::position(to).map_err(Failure::Other)?)
-            .bind(to.finished)
-            .bind(to.to_json())
-            .bind(token)
-            .bind(lanes::position(from).map_err(Failure::Other)?)
-            .bind(from.finished)
-            .bind(json);
+        let query = step.bind(sqlx::query(&self.statements(table).small));
+        let query = query.map_err(Failure::Other)?.bind(json);
         let row = match query.fetch_one(&mut *lease).await {
             Ok(row) => row,
             Err(error) => {
@@ -67,8 +47,7 @@ impl Store {
         let moved = match row.get::<i64, _>(0) {
             1 => Moved::Now,
             _ => {
-                let lanes = self.qualified("qicore_lanes");
-                let found = lanes::found(&mut lease, &lanes, writer, Some(from), to, token).await;
+                let found = step.found(&mut lease, &self.tables.schema).await;
                 found.map_err(Failure::Other)?
             }
         };

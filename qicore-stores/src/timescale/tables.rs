@@ -184,6 +184,29 @@ impl Table {
 
     /// The columns with their types, as a definition of a row has them.
     pub(super) fn definitions(&self) -> Vec<String> {
+        self.defined("jsonb")
+    }
+
+    /// The columns of the staging table, which takes whatever is copied into it: what is no JSON to the server is
+    /// refused when it is [taken](Self::taken) from there.
+    fn staged(&self) -> Vec<String> {
+        self.defined("bytea")
+    }
+
+    /// The columns as they are taken from the staging table.
+    fn taken(&self) -> Vec<String> {
+        let of = |column: &TableColumn| match column.stored {
+            // Before the text there is a byte for the version of the binary form.
+            Stored::Object => vec![format!(
+                "CAST(convert_from(substr({}, 2), 'UTF8') AS jsonb)",
+                column.name
+            )],
+            _ => column.names().collect(),
+        };
+        self.columns.iter().flat_map(of).collect()
+    }
+
+    fn defined(&self, object: &str) -> Vec<String> {
         let of = |column: &TableColumn| {
             let types = match column.stored {
                 Stored::Text => ["text", ""],
@@ -193,7 +216,7 @@ impl Table {
                 Stored::Count => ["bigint", ""],
                 Stored::Flag => ["boolean", ""],
                 Stored::Levels => ["numeric[]", ""],
-                Stored::Object => ["jsonb", ""],
+                Stored::Object => [object, ""],
                 Stored::Interval => ["interval", ""],
             };
             let named = column.names().zip(types);
@@ -227,7 +250,7 @@ pub(super) struct Statements {
     pub(super) copy: String,
     /// Makes the session's staging table.
     pub(super) stage: String,
-    /// From there into the table row by row, noting those that are refused.
+    /// From there into the table, noting the rows that are refused.
     pub(super) each: String,
     /// Rows into the staging table.
     pub(super) copy_stage: String,
@@ -243,20 +266,22 @@ impl Statements {
         let target = format!("{}.{}", quoted(schema), table.name);
         let stage = quoted(&format!("qicore_stage_{schema}_{}", table.name));
         let columns = table.column_names().join(", ");
+        let (insert, taken) = (
+            format!("INSERT INTO {target} AS old ({columns})"),
+            table.taken().join(", "),
+        );
+        let on_conflict = on_conflict(table);
         Self {
             copy: format!("COPY {target} ({columns}) FROM STDIN (FORMAT binary)"),
             stage: format!(
                 "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} \
                  (place bigint GENERATED ALWAYS AS IDENTITY, {}) ON COMMIT DELETE ROWS",
-                table.definitions().join(", ")
+                table.staged().join(", ")
             ),
-            each: each::statement(table, &target, &stage, &columns, &on_conflict(table)),
+            each: each::statement(&insert, &taken, &stage, &on_conflict),
             copy_stage: format!("COPY {stage} ({columns}) FROM STDIN (FORMAT binary)"),
-            merge: format!(
-                "INSERT INTO {target} AS old ({columns}) SELECT {columns} FROM {stage}{}",
-                on_conflict(table)
-            ),
-            small: small::statement(schema, table, &target, &columns, &on_conflict(table)),
+            merge: format!("{insert} SELECT {taken} FROM {stage}{on_conflict}"),
+            small: small::statement(schema, table, &target, &columns, &on_conflict),
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use qicore_data::{Checkpoint, Error, Result, WriterId};
+use qicore_data::{Error, Result};
 use sqlx::Executor;
 use sqlx::postgres::{PgConnection, PgCopyIn};
 
 use super::connect::Lease;
 use super::encode::Rows;
 use super::error::{Failure, mapped};
-use super::lanes::{self, Moved};
+use super::lanes::{Moved, Step};
 use super::{Store, Table, each};
 
 /// Pieces of a copy that are sent at once.
@@ -47,19 +47,12 @@ async fn run(connection: &mut PgConnection, sql: &'static str) -> Result<()> {
 }
 
 impl Transaction<'_> {
-    /// Moves a lane on, if it is still where `from` has it. `token` tells this delivery from all others.
+    /// Moves a lane on, if it is still where the step begins, and the claim's.
     ///
     /// # Errors
-    /// [`Checkpoint`](qicore_data::ErrorKind::Checkpoint) where someone else has moved it.
-    pub async fn advance(
-        &mut self,
-        writer: &WriterId,
-        from: Option<&Checkpoint>,
-        to: &Checkpoint,
-        token: &str,
-    ) -> Result<Moved> {
-        let table = self.store.qualified("qicore_lanes");
-        lanes::advance(&mut self.lease, &table, writer, from, to, token).await
+    /// [`Checkpoint`](qicore_data::ErrorKind::Checkpoint) where someone else has taken or moved it.
+    pub async fn advance(&mut self, step: Step<'_>) -> Result<Moved> {
+        step.run(&mut self.lease, &self.store.tables.schema).await
     }
 
     /// Begins a copy into a table, or into the session's staging table for it.
@@ -76,7 +69,14 @@ impl Transaction<'_> {
             }
         };
         let copy = self.lease.copy_in_raw(sql).await.map_err(failed)?;
-        Ok(Copying { copy, begun: false })
+        let rows = (target == Target::Table).then_some(0);
+        let table = table.name;
+        Ok(Copying {
+            copy,
+            begun: false,
+            rows,
+            table,
+        })
     }
 
     /// Takes the staged rows into their table: what is there already is left, or corrected where the new row is not
@@ -91,23 +91,13 @@ impl Transaction<'_> {
             .map_err(failed)
     }
 
-    /// Takes the staged rows into their table one by one, but for those that the database refuses. Gives the places of
-    /// these among the staged rows, and the reasons.
+    /// Takes the staged rows into their table, but for those that the database refuses. Gives the places of these among
+    /// the staged rows, and the reasons.
     ///
     /// # Errors
     /// What is not for a row.
     pub async fn take_each(&mut self, table: &Table) -> Result<Vec<(usize, Error)>> {
         each::run(&mut self.lease, &self.store.statements(table).each).await
-    }
-
-    /// Marks where to [go back](Self::back) to.
-    pub async fn mark(&mut self) -> Result<()> {
-        run(&mut self.lease, "SAVEPOINT rows").await
-    }
-
-    /// Undoes what was done since the last [mark](Self::mark).
-    pub async fn back(&mut self) -> Result<()> {
-        run(&mut self.lease, "ROLLBACK TO SAVEPOINT rows; RELEASE SAVEPOINT rows").await
     }
 
     /// Makes everything durable.
@@ -146,11 +136,17 @@ pub enum Target {
 pub struct Copying<'a> {
     copy: PgCopyIn<&'a mut PgConnection>,
     begun: bool,
+    /// How many rows have been sent, where the server is to tell how many it took.
+    rows: Option<usize>,
+    table: &'static str,
 }
 
 impl Copying<'_> {
-    /// Sends rows of a range. A row that the database refuses is told by [`finish`](Self::finish).
+    /// Sends rows of a range. That the database refuses one of them is told by [`finish`](Self::finish).
     pub async fn send(&mut self, rows: &Rows, range: Range<usize>) -> Result<(), Failure> {
+        if let Some(sent) = &mut self.rows {
+            *sent += range.len();
+        }
         let [header, rows, _] = rows.copy(range);
         let header = if std::mem::replace(&mut self.begun, true) {
             &[]
@@ -167,11 +163,13 @@ impl Copying<'_> {
         let header = if self.begun { &[] } else { header };
         self.pieces(header).await?;
         self.pieces(trailer).await?;
-        self.copy
-            .finish()
-            .await
-            .map(drop)
-            .map_err(|error| Failure::of("timescale.copy", error))
+        let finished = self.copy.finish().await;
+        let taken = finished.map_err(|error| Failure::of("timescale.copy", error))?;
+        if let Some(sent) = self.rows.filter(|sent| *sent as u64 > taken) {
+            // Somebody's rule, which is not to be argued with; but whoever counts the rows is to know.
+            tracing::warn!(table = self.table, sent, taken, "a trigger of the table drops rows");
+        }
+        Ok(())
     }
 
     async fn pieces(&mut self, bytes: &[u8]) -> Result<(), Failure> {

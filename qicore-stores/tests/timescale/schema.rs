@@ -216,7 +216,8 @@ async fn a_reader_reads_and_a_migrator_migrates() {
     assert_eq!(reader.all().await, []);
     assert!(reader.store().health().await.unwrap().is_ready());
     for sql in [
-        "INSERT INTO qicore_lanes VALUES ('p', 's', 'l', 1, false, '', '')",
+        "INSERT INTO qicore_lanes (pipeline, sink, lane, generation) VALUES ('p', 's', 'l', 1)",
+        "INSERT INTO qicore_writers (pipeline, sink, generation) VALUES ('p', 's', 1)",
         "DELETE FROM trades",
         "CREATE TABLE x ()",
     ] {
@@ -247,4 +248,29 @@ async fn a_reader_reads_and_a_migrator_migrates() {
     );
     place.as_role("migrator", "p").store().migrate().await.unwrap();
     place.as_role("writer", "p").store().migrate().await.unwrap();
+}
+
+/// Building it on a table with rows would keep every writer out for as long as it takes.
+#[tokio::test]
+async fn the_index_by_venue_changes_with_its_setting_as_long_as_there_are_no_rows() {
+    for place in servers::both().await {
+        let with = |wanted: bool| {
+            let mut tables = place.tables();
+            tables.exchange_index = wanted;
+            Store::new(&place.connection(), &tables).unwrap()
+        };
+        let is_there = async || -> bool {
+            let sql = format!("SELECT to_regclass('{}.ohlcv_exchange_time') IS NOT NULL", place.schema);
+            place.value(&sql).await
+        };
+        for wanted in [true, false, true, false] {
+            with(wanted).migrate().await.unwrap();
+            assert_eq!(is_there().await, wanted);
+        }
+        let bar = "INSERT INTO ohlcv (symbol, exchange, timeframe, timestamp, open, high, low, close, volume, closed, origin, \
+                   revision, source, quality) VALUES ('A/B', 'x', '1 minute', now(), 1, 1, 1, 1, 0, true, 'rest', 0, 't', 'high')";
+        place.sql(bar).await;
+        with(true).migrate().await.unwrap();
+        assert!(!is_there().await);
+    }
 }

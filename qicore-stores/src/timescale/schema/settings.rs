@@ -40,10 +40,7 @@ pub(super) fn sql(tables: &Tables, flavour: Flavour) -> String {
         sql.push_str(&line);
         sql.push_str(";\n");
     };
-    add(match tables.exchange_index {
-        true => "CREATE INDEX IF NOT EXISTS ohlcv_exchange_time ON {schema}.ohlcv (exchange, timestamp DESC)".into(),
-        false => "DROP INDEX IF EXISTS {schema}.ohlcv_exchange_time".into(),
-    });
+    add(exchange_index(tables.exchange_index, flavour));
     if flavour == (Flavour::Timescale { community: true }) {
         policies(tables, &mut add);
     }
@@ -52,6 +49,32 @@ pub(super) fn sql(tables: &Tables, flavour: Flavour) -> String {
         comment(tables)
     ));
     sql
+}
+
+/// The index is made, or dropped, while the table is empty. Afterwards it is for a person to do, at a time of their own:
+/// building it keeps all writers out for as long as it takes.
+fn exchange_index(wanted: bool, flavour: Flavour) -> String {
+    let create = |how: &str| format!("CREATE INDEX {how} ON {{schema}}.ohlcv (exchange, timestamp DESC)");
+    let drop = || "DROP INDEX {schema}.ohlcv_exchange_time".to_owned();
+    let (now, later) = match (wanted, flavour) {
+        (true, Flavour::Plain) => (
+            create("ohlcv_exchange_time"),
+            create("CONCURRENTLY ohlcv_exchange_time"),
+        ),
+        (true, Flavour::Timescale { .. }) => {
+            let now = create("ohlcv_exchange_time");
+            let later = format!("{now} WITH (timescaledb.transaction_per_chunk)");
+            (now, later)
+        }
+        (false, _) => (drop(), drop()),
+    };
+    let done = if wanted { "IS NOT NULL" } else { "IS NULL" };
+    format!(
+        "DO $$ BEGIN IF to_regclass('{{schema}}.ohlcv_exchange_time') {done} THEN RETURN; END IF;\n\
+         IF EXISTS (SELECT FROM {{schema}}.ohlcv) THEN\n\
+         RAISE WARNING 'exchange_index = {wanted} changes no table that has rows: {later}';\n\
+         ELSE {now}; END IF; END $$"
+    )
 }
 
 /// Compression and retention, which work on whole chunks, and the refresh of the aggregates.
@@ -132,7 +155,7 @@ fn comment(tables: &Tables) -> String {
 }
 
 /// Whether everything is as this configuration has it: then there is nothing to do, and nothing to have a privilege
-/// for.
+/// for. Says what is going to change: two writers of one schema with different settings would set theirs in turn.
 pub(super) async fn are_set(connection: &mut PgConnection, tables: &Tables) -> Result<bool> {
     let sql = filled(
         "SELECT obj_description('{schema}.qicore_schema'::regclass, 'pg_class')",
@@ -140,5 +163,14 @@ pub(super) async fn are_set(connection: &mut PgConnection, tables: &Tables) -> R
     );
     let row = sqlx::query(&sql).fetch_one(connection).await;
     let row = row.map_err(|error| mapped("timescale.schema", error))?;
-    Ok(row.get::<Option<String>, _>(0).as_deref() == Some(comment(tables).as_str()))
+    let (set, wanted) = (row.get::<Option<String>, _>(0), comment(tables));
+    if let Some(set) = set.as_ref().filter(|set| **set != wanted) {
+        tracing::warn!(
+            schema = tables.schema,
+            from = set,
+            to = wanted,
+            "the settings of the schema's tables change"
+        );
+    }
+    Ok(set.as_ref() == Some(&wanted))
 }

@@ -211,15 +211,26 @@ CREATE TABLE {schema}.instruments (
     CONSTRAINT instruments_key UNIQUE (exchange, native, kind)
 );
 
+-- Who writes as which sink of which pipeline: the newest claim, which takes the lanes over from the ones before.
+CREATE TABLE {schema}.qicore_writers (
+    pipeline text COLLATE "C" NOT NULL,
+    sink text COLLATE "C" NOT NULL,
+    generation bigint NOT NULL,                 -- counts the claims
+    client text DEFAULT concat_ws(' ', host(inet_client_addr()), current_setting('application_name')),
+    claimed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (pipeline, sink)
+);
+
 -- How far each lane of each pipeline has been written: replaced in the transaction that writes the rows.
 CREATE TABLE {schema}.qicore_lanes (
     pipeline text COLLATE "C" NOT NULL,
     sink text COLLATE "C" NOT NULL,
     lane text COLLATE "C" NOT NULL,
-    position bigint NOT NULL,
-    finished boolean NOT NULL,
-    checkpoint text NOT NULL,
-    token text NOT NULL,                        -- the last delivery: tells whether an unanswered commit was done
+    generation bigint NOT NULL,                 -- the claim of the writer that it belongs to
+    position bigint,                            -- NULL: nothing is written yet
+    finished boolean NOT NULL DEFAULT false,
+    checkpoint text,
+    token text NOT NULL DEFAULT '',             -- the last delivery: tells whether an unanswered commit was done
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (pipeline, sink, lane)
 )

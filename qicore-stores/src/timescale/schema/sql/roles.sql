@@ -17,10 +17,10 @@ $$;
 GRANT USAGE, CREATE ON SCHEMA {schema} TO qicore_migrator;
 GRANT USAGE ON SCHEMA {schema} TO qicore_writer, qicore_reader;
 GRANT SELECT ON {schema}.ohlcv, {schema}.trades, {schema}.quotes, {schema}.tickers, {schema}.books, {schema}.prices,
-    {schema}.series, {schema}.alerts, {schema}.gaps, {schema}.instruments, {schema}.qicore_lanes, {schema}.qicore_schema,
+    {schema}.series, {schema}.alerts, {schema}.gaps, {schema}.instruments, {schema}.qicore_lanes, {schema}.qicore_writers, {schema}.qicore_schema,
     {schema}.ohlcv_1h, {schema}.ohlcv_1d TO qicore_reader, qicore_writer;
 GRANT INSERT, UPDATE ON {schema}.ohlcv, {schema}.trades, {schema}.prices, {schema}.series, {schema}.gaps,
-    {schema}.instruments, {schema}.qicore_lanes TO qicore_writer;
+    {schema}.instruments, {schema}.qicore_lanes, {schema}.qicore_writers TO qicore_writer;
 GRANT INSERT ON {schema}.quotes, {schema}.tickers, {schema}.books, {schema}.alerts TO qicore_writer;
 -- Staging tables for rows that may be there already.
 DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO qicore_writer', current_database()); END $$;
@@ -34,7 +34,7 @@ BEGIN
         SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = '{schema_text}' AND c.relkind IN ('r', 'p', 'v')
           AND c.relname IN ('ohlcv', 'trades', 'quotes', 'tickers', 'books', 'prices', 'series', 'alerts', 'gaps',
-                            'instruments', 'qicore_lanes', 'qicore_schema', 'ohlcv_1h', 'ohlcv_1d')
+                            'instruments', 'qicore_lanes', 'qicore_writers', 'qicore_schema', 'ohlcv_1h', 'ohlcv_1d')
     LOOP
         EXECUTE format('ALTER TABLE %s OWNER TO qicore_migrator', object);
     END LOOP;

@@ -6,6 +6,7 @@
 #
 # QICORE_POSTGRES_SHARED_BUFFERS  256MB by default
 # QICORE_POSTGRES_OPTS            more settings, as `-c name=value` pairs
+# QICORE_POSTGRES_STANDBY_OF      the URL of a server of this script: the new cluster is its hot standby
 stop_signal=INT
 
 if [ "$(id -u)" = 0 ]; then
@@ -53,15 +54,33 @@ make_cluster() { # PROGRAMS
     chmod 755 "$place"
   fi
   new=$(mktemp -d "$place/new.XXXXXX")
-  (umask 077 && openssl rand -hex 16 >"$home/password")
   certificates "$new"
-  cp "$home/password" "$new/password"
-  [ -z "$user" ] || chown -R "$user" "$new"
-  (cd / && "${as_user[@]}" "$1/initdb" --pgdata="$new/data" --username=postgres --pwfile="$new/password" \
+  if [ -n "${QICORE_POSTGRES_STANDBY_OF:-}" ]; then
+    copy_cluster "$1" "$new"
+  else
+    init_cluster "$1" "$new"
+  fi
+  mv "$new" "$place/cluster"
+}
+
+init_cluster() { # PROGRAMS FOLDER
+  (umask 077 && openssl rand -hex 16 >"$home/password")
+  cp "$home/password" "$2/password"
+  [ -z "$user" ] || chown -R "$user" "$2"
+  (cd / && "${as_user[@]}" "$1/initdb" --pgdata="$2/data" --username=postgres --pwfile="$2/password" \
     --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync) >>"$home/log" 2>&1 ||
     { tail -n 5 "$home/log" >&2; fail "initdb failed; its log is $home/log"; }
-  rm "$new/password"
-  mv "$new" "$place/cluster"
+  rm "$2/password"
+}
+
+# A standby has its primary's passwords.
+copy_cluster() { # PROGRAMS FOLDER
+  local password=${QICORE_POSTGRES_STANDBY_OF#*://*:}
+  (umask 077 && echo "${password%%@*}" >"$home/password")
+  [ -z "$user" ] || chown -R "$user" "$2"
+  (cd / && PGCONNECT_TIMEOUT=10 "${as_user[@]}" "$1/pg_basebackup" --dbname="$QICORE_POSTGRES_STANDBY_OF" --pgdata="$2/data" \
+    --write-recovery-conf --checkpoint=fast --no-sync) >>"$home/log" 2>&1 ||
+    { tail -n 5 "$home/log" >&2; fail "pg_basebackup failed; its log is $home/log"; }
 }
 
 # A test authority, whose key is thrown away, and the server's certificate.

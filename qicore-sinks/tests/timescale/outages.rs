@@ -6,6 +6,7 @@ use std::time::Duration;
 use qicore_data::{ErrorKind, RetryAdvice, Sink, WriterId};
 
 use qicore_sinks::Timescale;
+use qicore_stream::Options;
 
 use crate::servers::{self, Database, Own};
 use crate::{assert_same, market, open, pipeline, sink};
@@ -145,6 +146,60 @@ async fn a_server_that_takes_no_writes_is_waited_for() {
     let back = format!("ALTER DATABASE {name} RESET default_transaction_read_only");
     place.sql(&format!("BEGIN READ WRITE; {back}; COMMIT")).await;
     run.wait().await.unwrap();
+    assert_same(&place.all().await, &expected);
+}
+
+/// What is held in memory while the database is down follows from the configuration, however much the source has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_down_holds_the_source_back() {
+    let (lanes, queue, batch) = (2, 1024, 200);
+    let server = Own::postgres("");
+    let place = server.database();
+    let (source, expected) = market(lanes, 20_000);
+    let options = Options::default().queue(queue, 64 << 20);
+    let run = pipeline("p", source, sink(&place))
+        .options(options)
+        .build()
+        .unwrap()
+        .start();
+    while run.stats().sinks[0].rows == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    server.kill();
+    let failed = run.stats().sinks[0].failures;
+    while run.stats().sinks[0].failures < failed + lanes {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let stats = run.stats();
+    let ahead = stats.total().events() - stats.sinks[0].rows;
+    // One queue before the lane, one before the sink, the delivery on its way, and batches in each hand.
+    let most = lanes * (2 * queue as u64 + batch + 3 * 100);
+    assert!(
+        !run.is_finished() && ahead <= most,
+        "{ahead} events are held, of {most} at most"
+    );
+    server.start();
+    run.wait().await.unwrap();
+    assert_same(&place.all().await, &expected);
+}
+
+/// A failover: the pipeline is pointed at a replica, which is promoted while it waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_is_waited_for_until_it_is_promoted() {
+    let primary = Own::postgres("");
+    let (source, expected) = market(2, 500);
+    open(&primary.database(), "p").await.close().await.unwrap();
+    let standby = primary.standby();
+    let place = standby.database();
+    assert!(!place.store().health().await.unwrap().is_ready());
+    let run = pipeline("p", source, sink(&place)).build().unwrap().start();
+    while run.stats().sinks[0].failures < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    primary.kill();
+    assert!(place.value::<bool>("SELECT pg_promote()").await);
+    run.wait().await.unwrap();
+    assert!(place.store().health().await.unwrap().is_ready());
     assert_same(&place.all().await, &expected);
 }
 

@@ -55,14 +55,23 @@ fn shared(service: &str) -> String {
 
 /// Starts a server, or finds it running, and gives its URL. It ends with this process at the latest.
 fn started(service: &str, folder: &Path, options: &str) -> String {
+    started_as(service, folder, options, "")
+}
+
+/// The same, with a new cluster as the standby of another server, if one is given.
+fn started_as(service: &str, folder: &Path, options: &str, standby_of: &str) -> String {
     let with = std::process::id().to_string();
-    let told = services(folder, &["start", "--with", &with, service], options);
+    let told = services_as(folder, &["start", "--with", &with, service], options, standby_of);
     let (_, url) = told.trim().split_once('=').expect("export NAME=URL");
     url.to_owned()
 }
 
 /// Calls `scripts/services.sh`.
 fn services(folder: &Path, arguments: &[&str], options: &str) -> String {
+    services_as(folder, arguments, options, "")
+}
+
+fn services_as(folder: &Path, arguments: &[&str], options: &str, standby_of: &str) -> String {
     let output = Command::new("bash")
         .arg(script())
         .args(arguments)
@@ -70,6 +79,7 @@ fn services(folder: &Path, arguments: &[&str], options: &str) -> String {
         // What a killed process has written the kernel keeps: only a power loss would take it.
         .env("QICORE_POSTGRES_OPTS", format!("-c fsync=off {options}"))
         .env("QICORE_POSTGRES_SHARED_BUFFERS", "64MB")
+        .env("QICORE_POSTGRES_STANDBY_OF", standby_of)
         .output()
         .expect("bash");
     let told = String::from_utf8_lossy(&output.stderr);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Database, services, started};
+use super::{Database, services, started, started_as};
 
 /// A server of a test's own. It is gone, with its data, when this is dropped.
 #[derive(Debug)]
@@ -25,10 +25,19 @@ impl Own {
         Self::new("timescale", "")
     }
 
+    /// A hot standby, which follows this server and takes no writes until it is promoted.
+    pub(crate) fn standby(&self) -> Self {
+        Self::new_as(self.service, &self.options, &self.url)
+    }
+
     fn new(service: &'static str, options: &str) -> Self {
+        Self::new_as(service, options, "")
+    }
+
+    fn new_as(service: &'static str, options: &str, standby_of: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
-            url: started(service, folder.path(), options),
+            url: started_as(service, folder.path(), options, standby_of),
             service,
             options: options.to_owned(),
             folder,

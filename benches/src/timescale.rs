@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use qicore::prelude::*;
 use qicore::sinks::Timescale;
-use qicore::stores::timescale::{Connection, Flavour, Mode, Rows, Table, Tables, script};
+use qicore::stores::timescale::write::Rows;
+use qicore::stores::timescale::{Connection, Flavour, Mode, Table, Tables, script};
 use qicore::{Candle, Checkpoint, Decimal, Delivery, Label, Position, Quality, Trade, WriterId};
 use tokio::runtime::Runtime;
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use qicore_data::{Checkpoint, Error, Event, Result};
-use qicore_stores::timescale::{Failure, Moved, Step, Transaction, arrange, arrange_apart};
+use qicore_stores::timescale::write::{Failure, Moved, Step, Transaction, arrange, arrange_apart};
 
 use super::Shared;
 use super::lane::Staged;

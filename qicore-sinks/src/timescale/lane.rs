@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use qicore_data::{Checkpoint, Delivery, Error, ErrorKind, Lane, Receipt, Result, RetryAdvice};
 
-use qicore_stores::timescale::{Failure, Step, arrange};
+use qicore_stores::timescale::write::{Failure, Step, arrange};
 
 use super::Shared;
 use super::attempt::{Attempt, Outcome};

@@ -1,7 +1,8 @@
 //! The rows of one table in a transaction, and the ways in which they go in.
 
 use qicore_data::{Error, Event};
-use qicore_stores::timescale::{Arranged, Copying, Failure, Rows, Table, Target, Transaction};
+use qicore_stores::timescale::Table;
+use qicore_stores::timescale::write::{Arranged, Copying, Failure, Rows, Target, Transaction};
 
 use super::habit::Habits;
 

@@ -36,7 +36,8 @@ use qicore_data::{
     Checkpoint, Delivery, Error, ErrorKind, EventType, Lane, Mistakes, Receipt, Result, RetryPolicy, Settings, Sink,
     SinkCapabilities, WriterId,
 };
-use qicore_stores::timescale::{Claim, Connection, Store};
+use qicore_stores::timescale::write::Claim;
+use qicore_stores::timescale::{Connection, Store};
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 pub use config::TimescaleConfig;

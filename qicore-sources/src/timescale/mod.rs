@@ -3,7 +3,8 @@
 //! Each kind of row is a lane, `timescale/SCHEMA/KIND`, read by one statement from one state of the database, as fast as
 //! the pipeline takes it; what has not been asked for waits in the server. Offsets count rows. A restart goes on behind
 //! the last row that was committed, by its time and key: rows that were stored before that row's time in the meantime
-//! are not read.
+//! are not read. A selection that was read to its end is finished: what is stored later is read by a pipeline of another
+//! name, with `from`.
 //!
 //! A row that another program has stored and that is no event (a price of `NaN`, a time before 1677) goes to the dead
 //! letters, by the columns that tell which it is.

@@ -1,7 +1,7 @@
 //! TimescaleDB, and PostgreSQL without it.
 //!
 //! A [`Store`] is one schema of one database. It [migrates](Store::migrate) itself, takes rows in
-//! [transactions](Transaction) together with the position of the lane that they came from, and answers what
+//! [transactions](write::Transaction) together with the position of the lane that they came from, and answers what
 //! applications ask: the [latest candle](Store::latest_candle), a [range](Store::read), [missing
 //! bars](Store::missing_candles), its own [health](Store::health).
 //!
@@ -27,18 +27,27 @@ mod transaction;
 
 use qicore_data::{Error, ErrorKind, Result};
 
-pub use arrange::{Arranged, arrange, arrange_apart};
 pub use config::{Connection, Mode, Tables, TlsMode};
-pub use encode::Rows;
-pub use error::Failure;
 pub use health::{Health, Job};
-pub use lanes::{Claim, Moved, Step};
 pub use period::Period;
 pub use queries::Missing;
 pub use read::{Cursor, Foreign, Page, Reading, Selection};
 pub use schema::{Flavour, VERSION, roles, script};
 pub use tables::Table;
-pub use transaction::{Copying, Target, Transaction};
+
+pub mod write {
+    //! What a sink is made of. An application that only asks needs none of it.
+    //!
+    //! A sink [claims](super::Store::claim) to write, [takes up](super::Store::take_up) a lane, and for each delivery
+    //! [arranges](arrange()) its events and writes them as [`Rows`] in a [`Transaction`] that moves the lane by a
+    //! [`Step`]; or all at once, where they are few, by [`Store::put`](super::Store::put).
+
+    pub use super::arrange::{Arranged, arrange, arrange_apart};
+    pub use super::encode::Rows;
+    pub use super::error::Failure;
+    pub use super::lanes::{Claim, Moved, Step};
+    pub use super::transaction::{Copying, Target, Transaction};
+}
 
 use connect::{Connections, Lease};
 use tables::Statements;

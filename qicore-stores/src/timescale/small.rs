@@ -27,7 +27,7 @@ impl Store {
     /// Writes a few rows of one table, each key once, and moves their lane on, if it is still where the step begins.
     ///
     /// # Errors
-    /// As those of a [transaction](super::Transaction) that does the same; nothing is done then.
+    /// As those of a [transaction](super::write::Transaction) that does the same; nothing is done then.
     pub async fn put(&self, step: Step<'_>, table: &Table, rows: &[&Event]) -> Result<Moved, Failure> {
         let json = json(table, rows).map_err(Failure::Row)?;
         let mut lease = self.lease("timescale.put").await.map_err(Failure::Other)?;

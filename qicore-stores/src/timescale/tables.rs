@@ -172,7 +172,7 @@ impl Table {
         !self.key.is_empty()
     }
 
-    /// The columns that are written and read, in order: what a `COPY` of [`Rows`](super::Rows) names.
+    /// The columns that are written and read, in order: what a `COPY` of [`Rows`](super::write::Rows) names.
     pub fn column_names(&self) -> Vec<String> {
         self.columns.iter().flat_map(TableColumn::names).collect()
     }

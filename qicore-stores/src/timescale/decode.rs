@@ -10,7 +10,7 @@ use sqlx::postgres::PgRow;
 use super::encode::{EPOCH, parts};
 use super::error::mapped;
 use super::numeric;
-use super::read::{interval_text, micros_text};
+use super::select::{interval_text, micros_text};
 use super::tables::{Stored, Table};
 
 /// Puts an event together from a row that begins with the table's columns.

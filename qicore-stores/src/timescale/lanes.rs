@@ -6,7 +6,7 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
 
 use super::error::mapped;
-use super::{Store, config::quoted};
+use super::{Store, schema::quoted};
 
 /// The right to write as a pipeline's sink. The newest claim holds: whoever has an older one writes nothing more.
 #[derive(Debug, Clone)]

@@ -21,18 +21,20 @@ mod period;
 mod queries;
 mod read;
 mod schema;
+mod select;
 mod small;
 mod tables;
 mod transaction;
 
 use qicore_data::{Error, ErrorKind, Result};
 
-pub use config::{Connection, Mode, Tables, TlsMode};
+pub use config::{Connection, TlsMode};
 pub use health::{Health, Job};
 pub use period::Period;
 pub use queries::Missing;
-pub use read::{Cursor, Foreign, Page, Reading, Selection};
-pub use schema::{Flavour, VERSION, roles, script};
+pub use read::{Cursor, Foreign, Page, Reading};
+pub use schema::{Flavour, Mode, Tables, VERSION, roles, script};
+pub use select::Selection;
 pub use tables::Table;
 
 pub mod write {
@@ -126,6 +128,6 @@ impl Store {
 
     /// A table or view of the schema, as SQL names it.
     fn qualified(&self, name: &str) -> String {
-        format!("{}.{name}", config::quoted(&self.tables.schema))
+        format!("{}.{name}", schema::quoted(&self.tables.schema))
     }
 }

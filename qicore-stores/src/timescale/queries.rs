@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::error::mapped;
-use super::read::interval_text;
+use super::select::interval_text;
 use super::tables::Table;
 use super::{Store, decode};
 

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use super::Store;
 use super::error::Failure;
 use super::lanes::{Moved, Step};
-use super::read::{interval_text, split};
+use super::select::{interval_text, split};
 use super::tables::{Stored, Table};
 
 /// The statement for a table. The rows come as one JSON text, which the server makes columns of.

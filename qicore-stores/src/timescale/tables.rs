@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use qicore_data::EventType;
 use qicore_data::columns::{self, Kind};
 
-use super::config::quoted;
+use super::schema::quoted;
 use super::{each, small};
 
 /// The column that keeps the order of arrival.

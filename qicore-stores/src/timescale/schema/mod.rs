@@ -1,5 +1,6 @@
 //! The schema: numbered migrations as SQL files, applied once each under a lock, and what configuration sets beside.
 
+mod config;
 mod settings;
 
 use std::collections::HashMap;
@@ -9,9 +10,10 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Row};
 
 use super::Table;
-use super::config::{Mode, Tables, quoted};
 use super::error::mapped;
 use super::period::Period;
+pub(super) use config::quoted;
+pub use config::{Mode, Tables};
 
 /// What the database turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

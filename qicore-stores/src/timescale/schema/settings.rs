@@ -5,8 +5,7 @@ use qicore_data::Result;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
-use super::{Flavour, filled};
-use crate::timescale::config::Tables;
+use super::{Flavour, Tables, filled};
 use crate::timescale::error::mapped;
 use crate::timescale::period::Period;
 

@@ -9,7 +9,7 @@ use qicore_data::{
 use qicore_stream::testkit::trades;
 
 use crate::servers::Database;
-use crate::{assert_same, at, bar, candle, d, event, kinds, label, put, servers};
+use crate::{Random, assert_same, at, bar, candle, d, event, kinds, label, put, servers};
 
 const START: &str = "2026-03-01T00:00:00Z";
 
@@ -231,6 +231,56 @@ async fn a_key_that_comes_twice_in_one_delivery_leaves_the_newest_row() {
         put(&second, "p", events).await;
         assert_same(&second.all().await, &left);
     }
+}
+
+/// Three versions of many keys, which differ in what makes a row newer.
+fn versions() -> [Vec<Event>; 3] {
+    let mut random = Random(11);
+    let mut version = |version: i64| -> Vec<Event> {
+        let row = |key: i64| {
+            let mut row = match key % 3 {
+                0 => candle(&minute(key, 100 + version), |candle| {
+                    (candle.revision, candle.closed) = (random.below(3) as u32, random.below(2) == 1);
+                }),
+                1 => event(
+                    "BTC/USD",
+                    at(START),
+                    Trade {
+                        id: Some(TradeId::from(key as u64)),
+                        side: None,
+                        price: d("1"),
+                        size: d(&(1 + version).to_string()),
+                    },
+                ),
+                _ => {
+                    let mut row = instrument(random.below(3) as i64, version % 2 == 0);
+                    if let Data::Instrument(instrument) = &mut row.data {
+                        instrument.native = label(&format!("N{key}"));
+                        instrument.price_step = Some(d(&(1 + version).to_string()));
+                    }
+                    row
+                }
+            };
+            let received = [None, Some(1_000), Some(1_001), Some(2_000)][random.below(4) as usize];
+            row.received = received.map(Timestamp::from_nanos);
+            row
+        };
+        (0..600).map(row).collect()
+    };
+    [version(0), version(1), version(2)]
+}
+
+/// Rows of one key are folded before they are sent, by the rule that the database has for rows that are there.
+#[tokio::test]
+async fn one_delivery_leaves_what_several_would() {
+    let [together, apart] = [servers::postgres().await, servers::postgres().await];
+    put(&together, "p", versions().concat()).await;
+    for version in versions() {
+        put(&apart, "p", version).await;
+    }
+    let left = apart.all().await;
+    assert_eq!(left.len(), 600);
+    assert_same(&together.all().await, &left);
 }
 
 #[tokio::test]

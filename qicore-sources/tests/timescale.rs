@@ -141,11 +141,11 @@ impl Resume for Held {
     }
 }
 
-/// What another program has stored as trades: four rows that are no events, and one that is.
+/// What another program has stored as trades: five rows that are no events, and one that is.
 const FOREIGN: &str = "INSERT INTO trades (symbol, exchange, source, quality, timestamp, timestamp_ns, price, size, side) VALUES \
     ('A/B', 'x', 's', 'high', '-infinity', 0, 1, 1, 'buy'), ('A/B', 'x', 's', 'high', '0099-01-01Z', 0, 1, 1, 'buy'), \
     ('A/B', 'x', 's', 'high', '2026-01-01Z', 0, 'NaN', 1, 'buy'), ('A/B', 'x', 's', 'high', '2026-01-01Z', 0, 2, 1, 'buy'), \
-    ('A/B', 'x', 's', 'high', 'infinity', 0, 1, 1, 'buy')";
+    ('A/B', 'x', 's', 'high', '294270-01-01Z', 0, 1, 1, 'buy'), ('A/B', 'x', 's', 'high', 'infinity', 0, 1, 1, 'buy')";
 
 /// Taken up anew behind every batch, as after a kill.
 #[tokio::test]
@@ -189,8 +189,8 @@ async fn rows_that_are_no_events_become_dead_letters_and_hold_nothing_up() {
         .iter()
         .map(|(row, reason)| (row.contains("\"table\":\"trades\""), reason))
         .collect();
-    assert_eq!(told.len(), 4, "{told:?}");
-    for ((row, reason), wrong) in refused.iter().zip(["1677", "1677", "not a number", "1677"]) {
+    assert_eq!(told.len(), 5, "{told:?}");
+    for ((row, reason), wrong) in refused.iter().zip(["1677", "1677", "not a number", "1677", "1677"]) {
         assert!(row.contains("A/B") && reason.contains(wrong), "{row}: {reason}");
     }
     let trades: Vec<_> = stored
@@ -200,6 +200,30 @@ async fn rows_that_are_no_events_become_dead_letters_and_hold_nothing_up() {
     let (foreign, ours): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.symbol.as_str() == "A/B");
     assert_eq!(foreign.len(), 1);
     assert_eq!(sorted(&ours), sorted(&trades));
+}
+
+#[tokio::test]
+async fn candles_of_a_length_that_is_no_timeframe() {
+    let place = servers::postgres().await;
+    let stored = market(&place, 2000).await;
+    let bars = stored
+        .iter()
+        .filter(|event| event.event_type() == EventType::Candle)
+        .count();
+    place
+        .sql("UPDATE ohlcv SET timeframe = '1 mon 7 seconds' WHERE ctid = (SELECT min(ctid) FROM ohlcv)")
+        .await;
+    let mut source = rows(&place).types([EventType::Candle]);
+    source.open(Arc::new(FromStart)).await.unwrap();
+    let (mut sound, mut refused) = (0, 0);
+    while let Some(batch) = source.next_batch(BatchLimit::default()).await.unwrap() {
+        match batch.content {
+            Content::Events(events, _) => sound += events.len(),
+            Content::Frames(frames) => refused += frames.len(),
+            content => panic!("{content:?}"),
+        }
+    }
+    assert_eq!((sound, refused), (bars - 1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

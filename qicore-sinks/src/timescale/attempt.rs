@@ -117,7 +117,7 @@ impl Attempt<'_> {
             return Ok(Moved::Now);
         };
         let step = Step {
-            claim: self.shared.claim().await?,
+            claim: &self.shared.claim,
             from: self.held,
             to: checkpoint,
             token: &self.shared.token(delivery),

@@ -54,11 +54,7 @@ impl LaneWriter {
     /// Makes the lane this writer's. Gives what the database holds for it.
     pub(super) async fn take_up(&mut self) -> Result<Option<Checkpoint>> {
         self.staged.clear();
-        self.held = self
-            .shared
-            .store
-            .take_up(self.shared.claim().await?, &self.lane)
-            .await?;
+        self.held = self.shared.store.take_up(&self.shared.claim, &self.lane).await?;
         self.taken = true;
         Ok(self.held.clone())
     }
@@ -138,7 +134,7 @@ impl LaneWriter {
             .filter_map(|place| delivery.get(*place as usize))
             .collect();
         let step = Step {
-            claim: self.shared.claim().await?,
+            claim: &self.shared.claim,
             from: self.held.as_ref(),
             to: checkpoint,
             token: &self.shared.token(delivery),

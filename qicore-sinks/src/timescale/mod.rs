@@ -38,7 +38,7 @@ use qicore_data::{
 };
 use qicore_stores::timescale::write::Claim;
 use qicore_stores::timescale::{Connection, Store};
-use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use tokio::sync::Mutex as AsyncMutex;
 
 pub use config::TimescaleConfig;
 
@@ -68,9 +68,7 @@ pub struct Timescale {
 /// What all lanes share while the sink is open.
 struct Shared {
     store: Store,
-    writer: WriterId,
-    /// Made when the first lane is taken up: a probe that opens the sink takes nothing from a run.
-    claim: OnceCell<Claim>,
+    claim: Claim,
     only: Vec<EventType>,
     habits: Habits,
     /// Tells this process's deliveries from those of another one.
@@ -80,11 +78,6 @@ struct Shared {
 impl Shared {
     fn wants(&self, event_type: EventType) -> bool {
         self.only.is_empty() || self.only.contains(&event_type)
-    }
-
-    /// The right to write, as the newest run of the pipeline.
-    async fn claim(&self) -> Result<&Claim> {
-        self.claim.get_or_try_init(|| self.store.claim(&self.writer)).await
     }
 
     /// What tells a delivery of this process from all others.
@@ -175,10 +168,10 @@ impl Sink for Timescale {
     async fn open(&self, writer: &WriterId) -> Result<()> {
         let store = Store::new(&self.config.connection, &self.config.tables)?;
         store.migrate().await?;
+        let claim = store.claim(writer).await?;
         *self.opened() = Some(Arc::new(Shared {
             store,
-            writer: writer.clone(),
-            claim: OnceCell::new(),
+            claim,
             only: self.config.only.clone(),
             habits: Habits::default(),
             process: process(),

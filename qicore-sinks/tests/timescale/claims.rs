@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use qicore_data::{Delivery, Error, ErrorKind, Event, RetryAdvice, Sink};
+use qicore_data::{Delivery, Error, ErrorKind, Event, RetryAdvice, Sink, WriterId};
 use qicore_sinks::Timescale;
+use qicore_stores::timescale::TlsMode;
 use sqlx::Executor;
 
+use crate::proxy::{Fate, Proxy};
 use crate::servers::{self, Database};
 use crate::{assert_done, assert_same, delivery, held, market, open, pipeline, sink, until_blocked};
 
@@ -129,6 +131,48 @@ async fn a_delivery_on_its_way_is_done_before_its_lane_is_taken_over() {
         written(&newer, &parts[1]).await;
         assert_same(&place.all().await, &events);
     }
+}
+
+/// A stopped process, or one whose host is gone, in the middle of a copy: there the server waits for its rows, whatever
+/// its timeouts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_run_that_hangs_in_a_copy_is_ended() {
+    let place = servers::postgres().await;
+    let (_, events) = market(1, 4000);
+    open(&place, "p").await.close().await.unwrap();
+    let proxy = Proxy::new(
+        &place,
+        |number| if number == 0 { Fate::Stall(60_000) } else { Fate::Sound },
+    )
+    .await;
+    let through = proxy.place(&place);
+    let older = Timescale::new(through.connection().tls(TlsMode::Disable).connections(1)).tables(place.tables());
+    older.open(&WriterId::new("p", "sink")).await.unwrap();
+    assert_eq!(held(&older, "l").await, 0);
+    let all = delivery("l", 0, events.clone());
+    let hangs = {
+        let all = all.clone();
+        tokio::spawn(async move { older.write(&all).await })
+    };
+    let copying = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%' \
+                   AND wait_event = 'ClientRead')";
+    while !place.value::<bool>(copying).await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut connection = place.connection();
+    connection.lock_timeout = Duration::from_millis(300);
+    let newer = Timescale::new(connection).tables(place.tables());
+    newer.open(&WriterId::new("p", "sink")).await.unwrap();
+    let error = newer.checkpoint(&all.lane).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::Timeout, RetryAdvice::Backoff),
+        "{error}"
+    );
+    assert_eq!(held(&newer, "l").await, 0);
+    written(&newer, &all).await;
+    assert_same(&place.all().await, &events);
+    hangs.abort();
 }
 
 #[tokio::test]

@@ -144,6 +144,8 @@ async fn columns_that_are_not_as_they_were_made_are_told_at_the_opening() {
         ("ALTER TABLE quotes ALTER COLUMN bid TYPE float8", "double precision"),
         ("ALTER TABLE books DROP COLUMN bids", "bids"),
         ("DROP TABLE series", "series"),
+        ("ALTER TABLE qicore_lanes DROP COLUMN generation", "generation"),
+        ("ALTER TABLE trades DROP CONSTRAINT trades_key", "trades_key"),
     ] {
         let place = servers::postgres().await;
         open(&place, "before").await.close().await.unwrap();

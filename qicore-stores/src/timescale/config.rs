@@ -1,6 +1,7 @@
 //! How to reach a database, and what its tables are to be.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -200,9 +201,7 @@ impl Connection {
         if let Some(url) = &self.url {
             check_url(url.expose())?;
         }
-        if let Some(host) = &self.host {
-            check_host(host)?;
-        }
+        check_names(self)?;
         self.options().map(drop)
     }
 
@@ -309,20 +308,33 @@ fn check_url(url: &str) -> Result<()> {
         .find(|name| !PARAMETERS.contains(name))
     {
         None => Ok(()),
-        Some(unknown) => fail(format!(
-            "the url has an unknown parameter {unknown:?}; known: {}",
+        // Which one is not told: it may be a part of a password.
+        Some(_) => fail(format!(
+            "the url has a parameter that is none of these: {}",
             PARAMETERS.join(" ")
         )),
     }
 }
 
-/// A host is a name, an address or the folder of a socket. It is told in errors, and so is not to hold anything else.
-fn check_host(host: &str) -> Result<()> {
-    if host.contains("://") || host.contains(['@', '?']) {
-        let message = "the host is not a name or an address: a URL is set as connection.url";
-        return Err(Error::config("timescale.config", message));
+/// What errors tell is not to hold a URL, with the password in it. A host is a name, an address or the folder of a socket.
+fn check_names(connection: &Connection) -> Result<()> {
+    let is_host = |host: &str| !host.contains([':', '@', '?']) || host.parse::<Ipv6Addr>().is_ok();
+    let is_name = |name: &str| !name.contains("://");
+    let wrong = [
+        ("host", connection.host.as_deref().is_some_and(|host| !is_host(host))),
+        (
+            "database",
+            connection.database.as_deref().is_some_and(|name| !is_name(name)),
+        ),
+        ("user", connection.user.as_deref().is_some_and(|name| !is_name(name))),
+    ];
+    match wrong.iter().find(|(_, wrong)| *wrong) {
+        None => Ok(()),
+        Some((setting, _)) => {
+            let message = format!("{setting} is no name: a URL is set as connection.url, a port as connection.port");
+            Err(Error::config("timescale.config", message))
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -337,18 +349,26 @@ mod tests {
             .check()
             .unwrap_err()
             .to_string();
-        assert!(unknown.contains("passwd") && !unknown.contains("hunter2"), "{unknown}");
+        assert!(
+            unknown.contains("password") && !unknown.contains("hunter2"),
+            "{unknown}"
+        );
         assert!(Connection::url("mysql://u@h/d").check().is_err());
-        let mut elsewhere = Connection::url("postgres://u@h/d");
-        elsewhere.host = Some("postgres://u:hunter2@h/d".into());
+        let elsewhere = ["postgres://u:hunter2@h/d", "u:hunter2:5432"].map(|host| {
+            let mut connection = Connection::url("postgres://u@h/d");
+            connection.host = Some(host.into());
+            connection
+        });
         let cut = [
+            "u@h/d?password=hun&ter2",
+            "u:hun?ter2",
             "u:hun?ter2@h/d",
             "u:hun/ter2@h/d",
             "u:hun#ter2@h/d",
             "u:1234/hunter2@h/d",
         ];
         let cut = cut.map(|url| Connection::url(format!("postgres://{url}")));
-        for connection in cut.iter().chain([&elsewhere]) {
+        for connection in cut.iter().chain(&elsewhere) {
             let told = connection.check().unwrap_err().to_string();
             assert!(
                 !told.contains("hun") && !told.contains("ter2") && !told.contains("1234"),

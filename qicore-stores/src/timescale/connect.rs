@@ -81,6 +81,7 @@ fn session(config: &Connection) -> String {
     format!(
         "SET client_min_messages = warning; SET TimeZone = 'UTC'; SET statement_timeout = {}; SET lock_timeout = {}; \
          SET idle_in_transaction_session_timeout = 60000; \
+         SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; \
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
          SELECT set_config(name, '0', false) FROM pg_settings \
          WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'",

@@ -10,7 +10,7 @@ use sqlx::postgres::PgRow;
 use super::encode::{EPOCH, parts};
 use super::error::mapped;
 use super::numeric;
-use super::select::{interval_text, micros_text};
+use super::select::micros_text;
 use super::tables::{Stored, Table};
 
 /// Puts an event together from a row that begins with the table's columns.
@@ -43,11 +43,14 @@ pub(super) fn text_of(row: &PgRow, at: usize, name: &str) -> Result<String> {
         "timestamptz" => match i64::from_be_bytes(fixed(bytes)?) {
             i64::MAX => "infinity".into(),
             i64::MIN => "-infinity".into(),
-            micros => micros_text(micros.saturating_add(EPOCH)),
+            micros => micros_text(i128::from(micros) + i128::from(EPOCH)),
         },
         "smallint" => i16::from_be_bytes(fixed(bytes)?).to_string(),
         "bigint" => i64::from_be_bytes(fixed(bytes)?).to_string(),
-        "interval" => interval_text(timeframe(bytes)?),
+        "interval" => {
+            let (micros, days, months) = interval(bytes)?;
+            format!("{months} months {days} days {micros} microseconds")
+        }
         "jsonb" => text(bytes.get(1..).unwrap_or_default())?.to_owned(),
         _ => text(bytes)?.to_owned(),
     })
@@ -104,14 +107,19 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
     bytes.try_into().map_err(wrong)
 }
 
-fn timeframe(bytes: &[u8]) -> Result<Timeframe> {
+/// Microseconds, days and months.
+fn interval(bytes: &[u8]) -> Result<(i64, i32, i32)> {
     let bytes: [u8; 16] = fixed(bytes)?;
     let (micros, days) = (fixed(&bytes[..8])?, fixed(&bytes[8..12])?);
-    let found = (
+    Ok((
         i64::from_be_bytes(micros),
         i32::from_be_bytes(days),
         i32::from_be_bytes(fixed(&bytes[12..])?),
-    );
+    ))
+}
+
+fn timeframe(bytes: &[u8]) -> Result<Timeframe> {
+    let found = interval(bytes)?;
     let frame = Timeframe::ALL.iter().find(|frame| parts(**frame) == found);
     frame.copied().ok_or_else(|| {
         let (micros, days, months) = found;

@@ -26,8 +26,8 @@ pub enum Moved {
 }
 
 impl Store {
-    /// Claims to be the one who writes as this pipeline's sink. Who did until now goes on until its lanes are
-    /// [taken up](Self::take_up), and not after.
+    /// Claims to be the one who writes as this pipeline's sink, which nobody notices yet: who did until now goes on until
+    /// its lanes are [taken up](Self::take_up).
     ///
     /// # Errors
     /// What the database fails with.
@@ -50,7 +50,7 @@ impl Store {
     }
 
     /// Takes a lane from whoever has written it, and gives its stored checkpoint. A transaction that is moving it is
-    /// waited for.
+    /// waited for, and ended after `lock_timeout`: the next try finds the lane free.
     ///
     /// # Errors
     /// What the database fails with, and [`Checkpoint`](ErrorKind::Checkpoint) where the checkpoint cannot be read, or
@@ -64,12 +64,43 @@ impl Store {
             self.qualified("qicore_lanes")
         );
         let query = bound(sqlx::query(&sql), claim, lane).bind(claim.generation);
-        let row = query.fetch_optional(&mut *lease).await;
-        let row = row.map_err(|error| mapped("timescale.checkpoint", error).with("lane", lane))?;
+        let row = match query.fetch_optional(&mut *lease).await {
+            Ok(row) => row,
+            Err(error) => {
+                let error = mapped("timescale.checkpoint", error).with("lane", lane);
+                if error.kind() == ErrorKind::Timeout {
+                    drop(lease);
+                    self.end_older(claim, lane).await?;
+                }
+                return Err(error);
+            }
+        };
         lease.give_back();
         let row = row.ok_or_else(|| taken_over(claim, lane))?;
         let stored: Option<String> = row.get(0);
         stored.map(|stored| Checkpoint::from_json(&stored)).transpose()
+    }
+}
+
+impl Store {
+    /// Ends the session of an older run that keeps a lane by a transaction that does not end: a process that was stopped,
+    /// or whose host is gone. In the middle of a copy the server itself waits for its rows without limit.
+    async fn end_older(&self, claim: &Claim, lane: &Lane) -> Result<()> {
+        let mut lease = self.lease("timescale.checkpoint").await?;
+        let sql = format!(
+            "SELECT holder.pid, pg_terminate_backend(holder.pid) FROM {} AS lane JOIN pg_locks AS holder \
+             ON holder.locktype = 'transactionid' AND holder.transactionid = lane.xmax AND holder.granted \
+             WHERE pipeline = $1 AND sink = $2 AND lane = $3 AND generation < $4",
+            self.qualified("qicore_lanes")
+        );
+        let query = bound(sqlx::query(&sql), claim, lane).bind(claim.generation);
+        let ended = query.fetch_all(&mut *lease).await;
+        for row in ended.map_err(|error| mapped("timescale.checkpoint", error).with("lane", lane))? {
+            let (pid, ended): (i32, bool) = (row.get(0), row.get(1));
+            tracing::warn!(%lane, pid, ended, "an older run's session keeps the lane: it is ended");
+        }
+        lease.give_back();
+        Ok(())
     }
 }
 

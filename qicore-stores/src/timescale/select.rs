@@ -178,15 +178,15 @@ impl Query {
 /// A time as text in microseconds, and the nanoseconds beyond.
 pub(super) fn split(at: Timestamp) -> (String, i64) {
     let beyond = at.nanos().rem_euclid(1000);
-    (micros_text(at.nanos().div_euclid(1000)), beyond)
+    (micros_text(i128::from(at.nanos().div_euclid(1000))), beyond)
 }
 
 /// Microseconds since 1970 as text that PostgreSQL reads.
-pub(super) fn micros_text(micros: i64) -> String {
-    const DAY: i64 = 86_400_000_000;
+pub(super) fn micros_text(micros: i128) -> String {
+    const DAY: i128 = 86_400_000_000;
     // 1970-01-01 by the count of days that reaches further than the project's times.
-    const JULIAN: i64 = 2_440_588;
-    if let Some(nanos) = micros.checked_mul(1000) {
+    const JULIAN: i128 = 2_440_588;
+    if let Ok(nanos) = i64::try_from(micros * 1000) {
         return Timestamp::from_nanos(nanos).to_string();
     }
     let (day, of_day) = (micros.div_euclid(DAY) + JULIAN, micros.rem_euclid(DAY));

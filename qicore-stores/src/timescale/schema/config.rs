@@ -34,7 +34,7 @@ pub struct Tables {
     pub migrate: bool,
     /// An index of candles by venue and time, for questions that name no symbol. With it candles take
     /// half as long again to write; the key serves all others. Made and dropped while the table is empty; later a warning
-    /// tells the statement to run.
+    /// tells, once, the statement to run.
     pub exchange_index: bool,
     /// The time span of a chunk of trades, quotes, tickers and books.
     pub tick_chunk: Period,

@@ -2,14 +2,12 @@
 
 mod config;
 mod settings;
-
-use std::collections::HashMap;
+mod verify;
 
 use qicore_data::{Error, ErrorKind, Result};
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Row};
 
-use super::Table;
 use super::error::mapped;
 use super::period::Period;
 pub(super) use config::quoted;
@@ -170,7 +168,8 @@ pub(super) async fn found(connection: &mut PgConnection, tables: &Tables) -> Res
 /// Brings the schema up to date, sets the policies and looks at the columns. What is there is never dropped.
 pub(super) async fn migrate(connection: &mut PgConnection, tables: &Tables) -> Result<Flavour> {
     let flavour = brought_up_to_date(connection, tables).await?;
-    verify(connection, tables).await?;
+    verify::columns(connection, tables).await?;
+    verify::keys(connection, tables).await?;
     let asked = tables.tick_retention != Period::OFF || tables.candle_retention != Period::OFF;
     if asked && flavour != (Flavour::Timescale { community: true }) {
         // Whoever asks for data to be dropped is to know.
@@ -180,34 +179,6 @@ pub(super) async fn migrate(connection: &mut PgConnection, tables: &Tables) -> R
         );
     }
     Ok(flavour)
-}
-
-/// Every column is to be what it was made as: one that was made shorter would round values and say nothing.
-pub(super) async fn verify(connection: &mut PgConnection, tables: &Tables) -> Result<()> {
-    let sql = "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a \
-               JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-               WHERE n.nspname = $1 AND a.attnum > 0 AND NOT a.attisdropped";
-    let rows = sqlx::query(sql).bind(&tables.schema).fetch_all(connection).await;
-    let rows = rows.map_err(|error| mapped("timescale.schema", error))?;
-    let held: HashMap<(String, String), String> =
-        rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect();
-    for table in Table::all() {
-        for definition in table.definitions() {
-            let (column, made) = definition.split_once(' ').unwrap_or_default();
-            let made = made.replace("timestamptz", "timestamp with time zone");
-            let message = match held.get(&(table.name.to_owned(), column.to_owned())) {
-                Some(found) if *found == made => continue,
-                Some(found) => format!("the column is {found}, and was made as {made}: values may not fit it exactly"),
-                None => format!("the column is gone, which was made as {made}"),
-            };
-            let advice = "put it back as `qicore schema timescale` prints it, or set another schema";
-            return Err(Error::new(ErrorKind::Schema, "timescale.schema", message)
-                .with("table", table.name)
-                .with("column", column)
-                .with("advice", advice));
-        }
-    }
-    Ok(())
 }
 
 async fn brought_up_to_date(connection: &mut PgConnection, tables: &Tables) -> Result<Flavour> {

@@ -154,7 +154,6 @@ pub(super) fn mapped(operation: &'static str, error: sqlx::Error) -> Error {
         return mapped.with_source(error);
     }
     let (kind, retry) = match &error {
-        sqlx::Error::PoolTimedOut => (ErrorKind::Timeout, RetryAdvice::Backoff),
         // What the other side shows of itself will be the same the next time.
         sqlx::Error::Io(io) if io.kind() == InvalidData && io.to_string().contains("certificate") => {
             (ErrorKind::Unauthorized, RetryAdvice::Never)

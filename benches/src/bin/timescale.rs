@@ -27,8 +27,13 @@ fn main() -> Result<()> {
     for (name, event_type) in [("candles", EventType::Candle), ("trades", EventType::Trade)] {
         let table = Table::of(event_type).ok_or("no such table")?;
         let events = events(event_type, ROWS)?;
-        new_rows(&bench, table, name, &events, &wanted)?;
-        known_rows(&bench, table, name, &events, &wanted)?;
+        let case = Case {
+            bench: &bench,
+            table,
+            events: &events,
+        };
+        new_rows(&case, name, &wanted)?;
+        known_rows(&case, name, &wanted)?;
     }
     floors(&bench, &wanted)?;
     latencies(&bench, &wanted)
@@ -68,41 +73,72 @@ fn say(line: impl std::fmt::Display) -> Result<()> {
 }
 
 /// New keys: one connection, and several, against one `\copy`.
-fn new_rows(
-    bench: &Bench,
-    table: &'static Table,
-    name: &str,
-    events: &[Event],
-    wanted: &dyn Fn(&str) -> bool,
-) -> Result<()> {
+fn new_rows(case: &Case<'_>, name: &str, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
+    let Case { bench, table, events } = *case;
     let file = bench.file(table, events)?;
-    for (variant, lanes, connections) in [("one", 1, 1), ("several", 4, 4)] {
+    for (variant, connections) in [("one", 1), ("several", 4)] {
         let name = format!("timescale/{name}-new-{variant}");
+        if wanted(&name) {
+            case.measure(&name, connections, &|| bench.empty(table), &|| bench.copy(table, &file))?;
+        }
+    }
+    Ok(())
+}
+
+/// Every tenth row there already, or all of them.
+fn known_rows(case: &Case<'_>, name: &str, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
+    let Case { bench, table, events } = *case;
+    let tenth: Vec<Event> = events.iter().step_by(10).cloned().collect();
+    for (variant, before) in [("tenth", tenth.as_slice()), ("all", events)] {
+        let name = format!("timescale/{name}-known-{variant}");
         if !wanted(&name) {
             continue;
         }
-        let runtime = pipelines::cores(2)?;
-        let lanes = deliveries(events, lanes, DELIVERY);
-        let ours = &mut || {
+        let known = bench.file(table, before)?;
+        let kept = known.with_extension("known");
+        std::fs::rename(&known, &kept)?;
+        let file = bench.file(table, events)?;
+        let prepare = || {
             bench.empty(table)?;
-            let took = bench.write(&runtime, &lanes, connections)?;
-            all_there(bench, table, events.len())?;
+            bench.copy(table, &kept)?;
+            bench.rewind()
+        };
+        case.measure(&name, 1, &prepare, &|| bench.staged_copy(table, &file))?;
+    }
+    Ok(())
+}
+
+/// Rows for a table.
+struct Case<'a> {
+    bench: &'a Bench,
+    table: &'static Table,
+    events: &'a [Event],
+}
+
+impl Case<'_> {
+    /// The sink on so many connections against a reference, both after the same preparation.
+    fn measure(
+        &self,
+        name: &str,
+        connections: u64,
+        prepare: &dyn Fn() -> Result<()>,
+        reference: &dyn Fn() -> Result<Duration>,
+    ) -> Result<()> {
+        let runtime = pipelines::cores(2)?;
+        let lanes = deliveries(self.events, connections, DELIVERY);
+        let ours = &mut || {
+            prepare()?;
+            let took = self.bench.write(&runtime, &lanes, connections as u32)?;
+            all_there(self.bench, self.table, self.events.len())?;
             Ok(took)
         };
         let reference = &mut || {
-            bench.empty(table)?;
-            bench.copy(table, &file)
+            prepare()?;
+            reference()
         };
-        say(measure(
-            &name,
-            "rows/s",
-            ROUNDS,
-            (ROWS as f64, ROWS as f64),
-            ours,
-            reference,
-        )?)?;
+        let work = (self.events.len() as f64, self.events.len() as f64);
+        say(measure(name, "rows/s", ROUNDS, work, ours, reference)?)
     }
-    Ok(())
 }
 
 fn all_there(bench: &Bench, table: &Table, rows: usize) -> Result<()> {
@@ -111,56 +147,6 @@ fn all_there(bench: &Bench, table: &Table, rows: usize) -> Result<()> {
         true => Ok(()),
         false => Err(format!("{found} of {rows} rows are in {}", table.name).into()),
     }
-}
-
-/// Every tenth row there already, or all of them.
-fn known_rows(
-    bench: &Bench,
-    table: &'static Table,
-    name: &str,
-    events: &[Event],
-    wanted: &dyn Fn(&str) -> bool,
-) -> Result<()> {
-    let tenth: Vec<Event> = events.iter().step_by(10).cloned().collect();
-    for (variant, before) in [("tenth", tenth.as_slice()), ("all", events)] {
-        let name = format!("timescale/{name}-known-{variant}");
-        if !wanted(&name) {
-            continue;
-        }
-        let runtime = pipelines::cores(2)?;
-        let known = bench.file(table, before)?;
-        let known = {
-            let kept = known.with_extension("known");
-            std::fs::rename(&known, &kept)?;
-            kept
-        };
-        let file = bench.file(table, events)?;
-        let lanes = deliveries(events, 1, DELIVERY);
-        let prepare = || {
-            bench.empty(table)?;
-            bench.copy(table, &known)?;
-            bench.rewind()
-        };
-        let ours = &mut || {
-            prepare()?;
-            let took = bench.write(&runtime, &lanes, 1)?;
-            all_there(bench, table, events.len())?;
-            Ok(took)
-        };
-        let reference = &mut || {
-            prepare()?;
-            bench.staged_copy(table, &file)
-        };
-        say(measure(
-            &name,
-            "rows/s",
-            ROUNDS,
-            (ROWS as f64, ROWS as f64),
-            ours,
-            reference,
-        )?)?;
-    }
-    Ok(())
 }
 
 /// Against the speeds that the project promises: batches of 1,000, and single rows on eight connections.

@@ -80,7 +80,7 @@ fn mistakes_tell_no_password() {
         ("connection.url = \"mysql://u:hunter2@h/d\"", "postgres://"),
         (
             "connection.url = \"postgres://u@h/d?pwd=hunter2\"",
-            "unknown parameter \"pwd\"",
+            "a parameter that is none of these: sslmode",
         ),
         ("tables.candle_retention = \"2 days\"", "at least 5 days"),
         ("connection.statement_timeout = \"30d\"", "less than 25 days"),

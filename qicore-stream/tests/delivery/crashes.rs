@@ -63,7 +63,7 @@ async fn cut_off_run(source: &Scripted, kept: [&Arc<Mutex<Kept>>; 2], cuts: [u64
         let stop_at = |cut| move |call| (call == cut).then_some(Fault::StopAfter);
         let faulty = FaultySink::new(Arc::new(store), stop_at(cut)).on(Call::Flush, stop_at(flush));
         let faulty: Arc<dyn Sink> = Arc::new(faulty);
-        builder = builder.sink_with(faulty, SinkOptions::default());
+        builder = builder.sink_with(faulty, SinkOptions::default().name(format!("{mode:?}")));
     }
     let handle = builder
         .options(quick().checkpoint_every(Duration::ZERO))

@@ -135,6 +135,8 @@ fn rest(event: &Event) -> Cow<'_, str> {
     match &event.data {
         Data::Trade(trade) => match &trade.id {
             Some(TradeId::Text(id)) => Cow::Borrowed(id),
+            // A trade of this number is not one without an id, which has no number to be told apart by.
+            Some(TradeId::Number(0)) => Cow::Borrowed("0"),
             _ => Cow::Borrowed(""),
         },
         Data::Series(series) => match &series.params {
@@ -199,7 +201,7 @@ fn folded<'a>(rows: &[Row<'a>], apart: &HashSet<u32>) -> Vec<Row<'a>> {
             });
         match one {
             Some(mut one)
-                if run.len() > 1 && !single(one.event) && !run.iter().any(|row| apart.contains(&row.place)) =>
+                if run.len() > 1 && !run.iter().any(|row| single(row.event) || apart.contains(&row.place)) =>
             {
                 one.stands_for_others = true;
                 kept.push(one);
@@ -321,5 +323,14 @@ mod tests {
     fn trades_without_an_id_all_stay() {
         let events = [trade("A/C", 1, None, 0), trade("A/C", 1, None, 0)];
         assert_eq!(places(&events), [0, 1]);
+        let pair = [trade("A/C", 1, None, 0), trade("A/C", 1, Some(0), 0)];
+        assert_eq!(places(&pair), [0, 1]);
+        // Beside one that has the number nought, twice.
+        let nought = [0, 0].map(|received| trade("A/C", 1, Some(0), received));
+        let [one, again] = nought;
+        assert_eq!(
+            places(&[one, trade("A/C", 1, None, 0), again, trade("A/C", 1, None, 0)]),
+            [1, 3, 2]
+        );
     }
 }

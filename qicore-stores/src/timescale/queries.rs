@@ -27,7 +27,8 @@ pub struct Missing {
 const PRICES: [EventType; 4] = [EventType::Trade, EventType::Ticker, EventType::Quote, EventType::Price];
 
 /// Closed bars with no bar of the same length right behind them, each with the next that is there or the end; and
-/// the first bar of all, whatever follows. Intervals are added in UTC, the session's zone, so that days and months are those of the calendar.
+/// the first bar of all, whatever follows. Intervals are added in UTC, the session's zone, so that days and months are
+/// those of the calendar.
 const HOLES: &str = "WITH bars AS (
     SELECT timestamp AS bar, lead(timestamp, 1, CAST($5 AS timestamptz)) OVER (ORDER BY timestamp) AS next,
            row_number() OVER (ORDER BY timestamp) AS number

@@ -286,6 +286,9 @@ pub struct SinkCapabilities {
     /// It writes each delivery as one transaction with its checkpoint: every delivery is to end with one. Then lanes
     /// take a checkpoint whenever `batch` is reached, and the linger is the longest that a row waits.
     pub checkpoint_each: bool,
+    /// A row that is written again takes the place that it had, for it has the same key: the venue's, or its number in its
+    /// lane. Then rows may be seen before a checkpoint covers them: after a kill they come again, and are there once.
+    pub replaces_rows: bool,
     /// How many lanes it takes deliveries of at the same time.
     pub concurrency: usize,
     /// The deliveries that suit it, unless the pipeline is told otherwise.
@@ -301,6 +304,7 @@ impl Default for SinkCapabilities {
         Self {
             stores_checkpoints: false,
             checkpoint_each: false,
+            replaces_rows: false,
             concurrency: 16,
             batch: BatchPolicy::default(),
             flush_after: Duration::from_secs(60),
@@ -321,6 +325,13 @@ impl SinkCapabilities {
     #[must_use]
     pub fn checkpoint_each(mut self) -> Self {
         (self.stores_checkpoints, self.checkpoint_each) = (true, true);
+        self
+    }
+
+    /// A row that is written again takes the place that it had.
+    #[must_use]
+    pub fn replaces_rows(mut self) -> Self {
+        self.replaces_rows = true;
         self
     }
 

@@ -5,6 +5,7 @@
 //! | `Jsonl` | `jsonl` (default) | the normalised JSON, one event a line, in partitioned files |
 //! | `Csv` | `csv` (default) | flat columns with a header row, in partitioned files |
 //! | `Parquet` | `parquet` | typed columns, in partitioned files |
+//! | `Clickhouse` | `clickhouse` | ClickHouse, in sorted blocks of columns |
 //! | `Timescale` | `timescale` | TimescaleDB and PostgreSQL, each delivery with its checkpoint |
 //! | [`Stdout`] | | the normalised JSON to standard output |
 //! | [`Discard`] | | counts events and forgets them |
@@ -13,6 +14,8 @@
 //! The file sinks store checkpoints with their rows, so that a restart neither loses a row nor writes one twice: see
 //! [`files`].
 
+#[cfg(feature = "clickhouse")]
+mod clickhouse;
 #[cfg(feature = "csv")]
 mod csv;
 mod discard;
@@ -42,6 +45,8 @@ pub use crate::csv::{CommaSeparated, Csv};
 pub use crate::jsonl::{JsonLines, Jsonl};
 #[cfg(feature = "parquet")]
 pub use crate::parquet::{Compression, Parquet, ParquetConfig, ParquetFormat};
+#[cfg(feature = "clickhouse")]
+pub use clickhouse::{Clickhouse, ClickhouseConfig};
 pub use discard::{Discard, DiscardConfig};
 pub use memory::Memory;
 pub use stdout::{Stdout, StdoutConfig};
@@ -74,6 +79,12 @@ pub const SINKS: &[Plugin<Arc<dyn Sink>>] = &[
         "timescale",
         TIMESCALE,
     ),
+    Plugin::behind(
+        "clickhouse",
+        "ClickHouse, in sorted blocks of columns, each row once",
+        "clickhouse",
+        CLICKHOUSE,
+    ),
     Plugin::new(
         "stdout",
         "the normalised JSON to standard output, one event a line",
@@ -96,5 +107,6 @@ if_on! {
     JSONL "jsonl" jsonl::build;
     CSV "csv" csv::build;
     PARQUET "parquet" parquet::build;
+    CLICKHOUSE "clickhouse" clickhouse::build;
     TIMESCALE "timescale" timescale::build;
 }

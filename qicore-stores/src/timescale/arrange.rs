@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use qicore_data::{Data, Event, EventType, Exchange, Label, Symbol, Timeframe, TradeId};
-use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 use super::tables::Table;
+use crate::groups::Groups;
 
 /// The rows for one table: places in the delivery.
 #[derive(Debug)]
@@ -45,12 +45,11 @@ pub fn arrange<'a>(events: impl Iterator<Item = (u32, &'a Event)>) -> Vec<Arrang
 /// Sorts as [`arrange`] does, but keeps all rows of a key, in the order in which they came, where one of them is at one
 /// of the places `apart`.
 pub fn arrange_apart<'a>(events: impl Iterator<Item = (u32, &'a Event)>, apart: &HashSet<u32>) -> Vec<Arranged> {
-    let mut numbers: FxHashMap<Group, u32> = FxHashMap::default();
+    let mut groups = Groups::default();
     let mut rows: Vec<Vec<Row<'a>>> = EventType::ALL.iter().map(|_| Vec::new()).collect();
     for (place, event) in events {
-        let next = numbers.len() as u32;
         rows[event.event_type().index()].push(Row {
-            group: *numbers.entry(group(event)).or_insert(next),
+            group: groups.number(group(event)),
             time: time(event),
             id: id(event),
             place,
@@ -58,7 +57,7 @@ pub fn arrange_apart<'a>(events: impl Iterator<Item = (u32, &'a Event)>, apart: 
             event,
         });
     }
-    let ranks = ranks(numbers);
+    let ranks = groups.ranks();
     let of_table = |table: &'static Table| {
         let mut rows = std::mem::take(&mut rows[table.event_type.index()]);
         if rows.is_empty() {
@@ -174,17 +173,6 @@ fn comparable(params: &serde_json::Map<String, Value>) -> serde_json::Map<String
     }
     let entries = params.iter().map(|(name, given)| (name.clone(), value(given)));
     entries.collect()
-}
-
-/// The place of each group among all by its names, at its number.
-fn ranks(numbers: FxHashMap<Group, u32>) -> Vec<u32> {
-    let mut groups: Vec<(Group, u32)> = numbers.into_iter().collect();
-    groups.sort_unstable();
-    let mut ranks = vec![0; groups.len()];
-    for (rank, (_, number)) in (0..).zip(groups) {
-        ranks[number as usize] = rank;
-    }
-    ranks
 }
 
 /// One of the rows of each key, but all of those whose key is to stay apart. A trade without an id is like no other.

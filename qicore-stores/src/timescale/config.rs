@@ -1,16 +1,15 @@
 //! How to reach a database, and what its tables are to be.
 
-use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use qicore_data::{Error, Result, Secret, settings::duration};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use crate::section::section;
 
 /// How a connection is encrypted, by PostgreSQL's names. In production `verify-full`: the others but `verify-ca` accept
 /// any server that answers.
@@ -103,28 +102,7 @@ impl Default for Connection {
     }
 }
 
-impl<'de> Deserialize<'de> for Connection {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Table;
-        impl<'de> Visitor<'de> for Table {
-            type Value = Connection;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the settings of a connection, like connection.url = { env = \"QICORE_TIMESCALE_URL\" }")
-            }
-            // A URL in the wrong place is not to be told: a password may be in it.
-            fn visit_str<E: de::Error>(self, _: &str) -> Result<Connection, E> {
-                Err(E::custom(format_args!(
-                    "a text, where there must be {}",
-                    &self as &dyn de::Expected
-                )))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Connection, A::Error> {
-                Connection::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-        deserializer.deserialize_any(Table)
-    }
-}
+section!(Connection, "connection.url = { env = \"QICORE_TIMESCALE_URL\" }");
 
 impl Connection {
     /// By its URL.

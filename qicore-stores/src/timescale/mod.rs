@@ -17,7 +17,6 @@ mod error;
 mod health;
 mod lanes;
 mod numeric;
-mod period;
 mod queries;
 mod read;
 mod schema;
@@ -30,12 +29,10 @@ use qicore_data::{Error, ErrorKind, Result};
 
 pub use config::{Connection, TlsMode};
 pub use health::{Health, Job};
-pub use period::Period;
-pub use queries::Missing;
-pub use read::{Cursor, Foreign, Page, Reading};
 pub use schema::{Flavour, Mode, Tables, VERSION, roles, script};
-pub use select::Selection;
 pub use tables::Table;
+
+pub use crate::{Cursor, Foreign, Missing, Page, Period, Reading, Selection};
 
 pub mod write {
     //! What a sink is made of. An application that only asks needs none of it.

@@ -1,103 +1,17 @@
 //! Stored rows in the order of their times, as a stream that can be taken up again anywhere.
 
-use std::sync::Arc;
-
 use futures_util::TryStreamExt;
 use qicore_data::{BatchLimit, Error, ErrorKind, Event, EventType, Result};
 use sqlx::Executor;
 use sqlx::postgres::PgRow;
-use tokio::sync::mpsc;
 
 use super::Store;
 use super::decode;
 use super::error::mapped;
-use super::select::{Bound, Query, Selection};
+use super::select::{Bound, Query};
 use super::tables::{SEQUENCE, Table};
-
-/// A place among the rows of a table, behind one of them: reading can begin there again in another process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor(Arc<str>);
-
-impl Cursor {
-    /// Takes up the text of another one.
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text to keep.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The values of the columns that the table is ordered by, as text.
-    pub(super) fn values(&self, table: &Table) -> Result<Vec<String>> {
-        let values: Vec<String> = serde_json::from_str(&self.0).unwrap_or_default();
-        if values.len() == table.ordered_by().count() {
-            return Ok(values);
-        }
-        let message = "the stored place is not one in this table: was the kind of rows changed?";
-        Err(Error::new(ErrorKind::Checkpoint, "timescale.read", message).with("table", table.name))
-    }
-}
-
-/// Some rows, and the place behind them.
-#[derive(Debug)]
-pub struct Page {
-    /// The rows, in the order of their times; of one time, in the order of arrival or of their keys.
-    pub events: Vec<Event>,
-    /// A row that is no event; it comes alone.
-    pub foreign: Option<Foreign>,
-    /// Behind the last row.
-    pub cursor: Cursor,
-}
-
-/// A row that another program has stored, and that is no event.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Foreign {
-    /// Which row it is: its table and what it is ordered by, as a JSON object.
-    pub row: String,
-    /// What is wrong with it.
-    pub reason: Error,
-}
-
-/// Rows on their way from the database. What has not been asked for waits in the server, but for two pages.
-#[derive(Debug)]
-pub struct Reading {
-    pages: mpsc::Receiver<Result<Page>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Reading {
-    /// The next rows; `None` at the end. Cancel-safe.
-    ///
-    /// # Errors
-    /// What the database fails with.
-    pub async fn next(&mut self) -> Result<Option<Page>> {
-        self.pages.recv().await.transpose()
-    }
-
-    /// All rows that are left, for ranges that are known to be small.
-    ///
-    /// # Errors
-    /// As [`next`](Self::next), and [`Decode`](ErrorKind::Decode) for a row that is [no event](Foreign).
-    pub async fn all(mut self) -> Result<Vec<Event>> {
-        let mut events = Vec::new();
-        while let Some(page) = self.next().await? {
-            events.extend(page.events);
-            if let Some(Foreign { row, reason }) = page.foreign {
-                return Err(reason.with("row", row));
-            }
-        }
-        Ok(events)
-    }
-}
+use crate::reading::Pages as Give;
+use crate::{Cursor, Foreign, Page, Reading, Selection};
 
 impl Store {
     /// Reads rows in the order of their times, in pages of at most so many rows and bytes, from the beginning or from
@@ -124,25 +38,14 @@ impl Store {
             ));
         }
         let query = Query::new(&self.qualified(table.name), table, selection, after)?;
-        let (give, pages) = mpsc::channel(2);
         let store = self.clone();
-        let task = tokio::spawn(async move {
-            if let Err(error) = stream(&store, table, query, page, &give).await {
-                // Who no longer listens does not want to know.
-                let _ = give.send(Err(error)).await;
-            }
-        });
-        Ok(Reading { pages, task })
+        Ok(Reading::begin(|give| async move {
+            stream(&store, table, query, page, &give).await
+        }))
     }
 }
 
-async fn stream(
-    store: &Store,
-    table: &'static Table,
-    query: Query,
-    page: BatchLimit,
-    give: &mpsc::Sender<Result<Page>>,
-) -> Result<()> {
+async fn stream(store: &Store, table: &'static Table, query: Query, page: BatchLimit, give: &Give) -> Result<()> {
     let mut lease = store.lease("timescale.read").await?;
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0";
     let begun = lease.execute(begin).await;
@@ -175,14 +78,14 @@ async fn stream(
 struct Pages<'a> {
     table: &'static Table,
     limit: BatchLimit,
-    give: &'a mpsc::Sender<Result<Page>>,
+    give: &'a Give,
     events: Vec<Event>,
     bytes: usize,
     last: Option<PgRow>,
 }
 
 impl<'a> Pages<'a> {
-    fn new(table: &'static Table, limit: BatchLimit, give: &'a mpsc::Sender<Result<Page>>) -> Self {
+    fn new(table: &'static Table, limit: BatchLimit, give: &'a Give) -> Self {
         Self {
             table,
             limit,
@@ -217,7 +120,7 @@ impl<'a> Pages<'a> {
         self.bytes = 0;
         let page = Page {
             events: std::mem::take(&mut self.events),
-            cursor: Cursor::behind(self.table, &last)?,
+            cursor: behind(self.table, &last)?,
             foreign: foreign.map(|reason| named(self.table, &last, reason)).transpose()?,
         };
         Ok(self.give.send(Ok(page)).await.is_ok())
@@ -229,7 +132,7 @@ fn named(table: &Table, row: &PgRow, reason: Error) -> Result<Foreign> {
     let order: Vec<_> = table.ordered_by().collect();
     let others = table.key.iter().filter(|name| !order.contains(name));
     let names = order.iter().chain(others).copied();
-    let values = names.map(|name| Ok((name, Cursor::value(table, row, name)?)));
+    let values = names.map(|name| Ok((name, value(table, row, name)?)));
     let named: serde_json::Map<String, serde_json::Value> = [Ok(("table", table.name.to_owned()))]
         .into_iter()
         .chain(values)
@@ -239,24 +142,33 @@ fn named(table: &Table, row: &PgRow, reason: Error) -> Result<Foreign> {
     Ok(Foreign { row, reason })
 }
 
-impl Cursor {
-    fn behind(table: &Table, row: &PgRow) -> Result<Self> {
-        let values: Vec<String> = table
-            .ordered_by()
-            .map(|name| Self::value(table, row, name))
-            .collect::<Result<_>>()?;
-        let text = serde_json::to_string(&values);
-        text.map(Self::new)
-            .map_err(|error| Error::decode("timescale.read", error.to_string()))
-    }
+/// The place behind a row.
+fn behind(table: &Table, row: &PgRow) -> Result<Cursor> {
+    let values: Vec<String> = table
+        .ordered_by()
+        .map(|name| value(table, row, name))
+        .collect::<Result<_>>()?;
+    let text = serde_json::to_string(&values);
+    text.map(Cursor::new)
+        .map_err(|error| Error::decode("timescale.read", error.to_string()))
+}
 
-    /// A column's value as text.
-    fn value(table: &Table, row: &PgRow, name: &str) -> Result<String> {
-        let names = table.column_names();
-        let at = match name {
-            SEQUENCE => Some(names.len()),
-            name => names.iter().position(|known| known == name),
-        };
-        decode::text_of(row, at.unwrap_or_default(), name)
+/// The values of the columns that the table is ordered by, as text.
+pub(super) fn values(cursor: &Cursor, table: &Table) -> Result<Vec<String>> {
+    let values: Vec<String> = serde_json::from_str(cursor.as_str()).unwrap_or_default();
+    if values.len() == table.ordered_by().count() {
+        return Ok(values);
     }
+    let message = "the stored place is not one in this table: was the kind of rows changed?";
+    Err(Error::new(ErrorKind::Checkpoint, "timescale.read", message).with("table", table.name))
+}
+
+/// A column's value as text.
+fn value(table: &Table, row: &PgRow, name: &str) -> Result<String> {
+    let names = table.column_names();
+    let at = match name {
+        SEQUENCE => Some(names.len()),
+        name => names.iter().position(|known| known == name),
+    };
+    decode::text_of(row, at.unwrap_or_default(), name)
 }

@@ -6,9 +6,15 @@
 // Each binary uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+#[cfg(feature = "clickhouse")]
+mod clickhouse;
+#[cfg(feature = "timescale")]
 mod database;
 mod own;
 
+#[cfg(feature = "clickhouse")]
+pub(crate) use clickhouse::Clickhouse;
+#[cfg(feature = "timescale")]
 pub(crate) use database::Database;
 pub(crate) use own::Own;
 
@@ -17,7 +23,16 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+/// A fresh database of the shared ClickHouse server; made when its schema is.
+#[cfg(feature = "clickhouse")]
+pub(crate) fn clickhouse() -> Clickhouse {
+    static SERVER: OnceLock<String> = OnceLock::new();
+    let server = SERVER.get_or_init(|| shared("clickhouse"));
+    Clickhouse::new(server, &unique("db"))
+}
+
 /// A fresh database of the shared PostgreSQL server.
+#[cfg(feature = "timescale")]
 pub(crate) async fn postgres() -> Database {
     static SERVER: OnceLock<String> = OnceLock::new();
     let server = SERVER.get_or_init(|| shared("postgres"));
@@ -26,6 +41,7 @@ pub(crate) async fn postgres() -> Database {
 
 /// A fresh schema of the shared TimescaleDB server. It has one backend: transactions of all tests take turns, and one
 /// that a test leaves open blocks them all.
+#[cfg(feature = "timescale")]
 pub(crate) async fn timescale() -> Database {
     static SERVER: OnceLock<String> = OnceLock::new();
     let server = SERVER.get_or_init(|| shared("timescale"));
@@ -33,6 +49,7 @@ pub(crate) async fn timescale() -> Database {
 }
 
 /// A fresh place on each of the two servers, for what holds on both.
+#[cfg(feature = "timescale")]
 pub(crate) async fn both() -> [Database; 2] {
     [postgres().await, timescale().await]
 }
@@ -80,6 +97,7 @@ fn services_as(folder: &Path, arguments: &[&str], options: &str, standby_of: &st
         .env("QICORE_POSTGRES_OPTS", format!("-c fsync=off {options}"))
         .env("QICORE_POSTGRES_SHARED_BUFFERS", "64MB")
         .env("QICORE_POSTGRES_STANDBY_OF", standby_of)
+        .env("QICORE_CLICKHOUSE_CONFIG", options)
         .output()
         .expect("bash");
     let told = String::from_utf8_lossy(&output.stderr);

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Database, services, started, started_as};
+#[cfg(feature = "timescale")]
+use super::Database;
+use super::{services, started, started_as};
 
 /// A server of a test's own. It is gone, with its data, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Own {
     service: &'static str,
     folder: tempfile::TempDir,
-    /// Settings of PostgreSQL, as `-c name=value` pairs.
+    /// Settings of PostgreSQL, as `-c name=value` pairs; for ClickHouse the path of a configuration file.
     options: String,
     url: String,
 }
@@ -18,6 +20,11 @@ impl Own {
     /// A PostgreSQL server with settings as `-c name=value` pairs.
     pub(crate) fn postgres(options: &str) -> Self {
         Self::new("postgres", options)
+    }
+
+    /// A ClickHouse server with a configuration file, or with none where the path is empty.
+    pub(crate) fn clickhouse(config: &str) -> Self {
+        Self::new("clickhouse", config)
     }
 
     /// A TimescaleDB server.
@@ -50,6 +57,7 @@ impl Own {
     }
 
     /// The schema `public` of its first database.
+    #[cfg(feature = "timescale")]
     pub(crate) fn database(&self) -> Database {
         Database::in_schema(&self.url, "public")
     }

@@ -3,7 +3,7 @@
 use qicore_data::{Error, Result};
 use serde::Deserialize;
 
-use crate::timescale::period::Period;
+use crate::Period;
 
 /// What the database is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

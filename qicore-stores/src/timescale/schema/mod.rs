@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Row};
 
 use super::error::mapped;
-use super::period::Period;
+use crate::Period;
 pub(super) use config::quoted;
 pub use config::{Mode, Tables};
 

@@ -6,8 +6,8 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::{Flavour, Tables, filled};
+use crate::Period;
 use crate::timescale::error::mapped;
-use crate::timescale::period::Period;
 
 /// What of a table is compressed together, and in which order.
 struct Compressed {

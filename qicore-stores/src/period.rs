@@ -12,12 +12,12 @@ impl Period {
     /// None.
     pub const OFF: Self = Self(None);
 
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         Self(Some(text.into()))
     }
 
     /// Whether it is so many days at least, with months of 30 days; `off` is for ever.
-    pub(super) fn is_at_least_days(&self, days: u32) -> bool {
+    pub(crate) fn is_at_least_days(&self, days: u32) -> bool {
         let hours = self.0.as_deref().and_then(hours);
         hours.is_none_or(|hours| hours >= f64::from(24 * days))
     }
@@ -25,6 +25,12 @@ impl Period {
     /// The interval in PostgreSQL's notation.
     pub fn as_interval(&self) -> Option<&str> {
         self.0.as_deref()
+    }
+
+    /// The number and the unit, in the singular.
+    pub(crate) fn parts(&self) -> Option<(&str, &str)> {
+        let (number, unit) = self.0.as_deref()?.split_once(' ')?;
+        Some((number, unit.strip_suffix('s').unwrap_or(unit)))
     }
 }
 

@@ -1,0 +1,150 @@
+//! The rows of a delivery on their way into their tables.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use qicore_data::{Delivery, Error, Lane, Result};
+use qicore_stores::clickhouse::Table;
+use qicore_stores::clickhouse::write::{Block, Failure, Numbered, Token, encode, lane_number};
+
+use super::Shared;
+
+/// A delivery, and what is yet to be done with it. Holds no rows.
+pub(super) struct Load {
+    token: String,
+    /// The number of the first row.
+    first: u64,
+    lane: u64,
+    pieces: VecDeque<Piece>,
+    refused: Vec<(usize, Error)>,
+}
+
+/// Rows of one table: a range among those of the delivery.
+struct Piece {
+    table: &'static Table,
+    rows: Range<usize>,
+    /// Once it has been encoded; its rows are the same each time.
+    token: Option<Token>,
+}
+
+impl Load {
+    pub(super) fn new(shared: &Shared, lane: &Lane, delivery: &Delivery, first: u64) -> Self {
+        let wanted = |table: &&'static Table| shared.config.wants(table.event_type);
+        let pieces = Table::all().iter().filter(wanted).filter_map(|table| {
+            let rows = delivery
+                .iter()
+                .filter(|event| event.event_type() == table.event_type)
+                .count();
+            (rows > 0).then_some(Piece {
+                table,
+                rows: 0..rows,
+                token: None,
+            })
+        });
+        Self {
+            token: delivery.token(),
+            first,
+            lane: lane_number(&shared.writer, lane),
+            pieces: pieces.collect(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Whether it is that of a delivery whose rows are numbered from `first` on.
+    pub(super) fn is_of(&self, token: &str, first: u64) -> bool {
+        self.token == token && self.first == first
+    }
+
+    /// Rows that were refused, by their places in the delivery.
+    pub(super) fn take_refused(&mut self) -> Vec<(usize, Error)> {
+        let mut refused = std::mem::take(&mut self.refused);
+        refused.sort_unstable_by_key(|(place, _)| *place);
+        refused
+    }
+
+    /// Sends what is left. After an error, or when it was given up, it can go on.
+    pub(super) async fn finish(&mut self, shared: &Shared, delivery: &Delivery, most_rows: &mut usize) -> Result<()> {
+        while let Some(piece) = self.pieces.front_mut() {
+            if piece.rows.len() > *most_rows {
+                self.cut(*most_rows);
+                continue;
+            }
+            let rows = numbered(piece, delivery, self.first);
+            let block = encode(piece.table, shared.store.tables().decimals, self.lane, &rows);
+            let token = piece
+                .token
+                .get_or_insert_with(|| Token::new(named(&self.token, self.lane, piece.table, &block)));
+            let sent = match block.rows {
+                0 => Ok(()),
+                _ => shared.store.insert(piece.table, &block, token).await,
+            };
+            match sent {
+                Ok(()) => {
+                    let unfit = block.unfit.into_iter().map(|(place, reason)| (place as usize, reason));
+                    self.refused.extend(unfit);
+                    self.pieces.pop_front();
+                    // Memory may have been short for a moment.
+                    *most_rows = most_rows.saturating_add(*most_rows / 4);
+                }
+                Err(Failure::Row(reason)) if block.rows == 1 => {
+                    let sound = |row: &&Numbered<'_>| !block.unfit.iter().any(|(place, _)| *place == row.place);
+                    let place = rows.iter().find(sound).map(|row| row.place as usize);
+                    self.refused.extend(place.map(|place| (place, reason)));
+                    let unfit = block.unfit.into_iter().map(|(place, reason)| (place as usize, reason));
+                    self.refused.extend(unfit);
+                    self.pieces.pop_front();
+                }
+                Err(Failure::Row(reason)) => {
+                    tracing::debug!(table = piece.table.name, rows = block.rows, %reason, "looking for the row");
+                    let half = piece.rows.len().div_ceil(2);
+                    self.cut(half);
+                }
+                Err(Failure::TooLarge(reason)) if block.rows > 1 => {
+                    *most_rows = piece.rows.len().div_ceil(2);
+                    tracing::warn!(table = piece.table.name, rows = block.rows, most_rows, %reason, "smaller blocks");
+                    return Err(reason);
+                }
+                Err(failure) => return Err(failure.into_error()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the first piece into pieces of so many rows.
+    fn cut(&mut self, most: usize) {
+        let Some(piece) = self.pieces.pop_front() else { return };
+        let starts: Vec<usize> = piece.rows.clone().step_by(most.max(1)).collect();
+        for start in starts.into_iter().rev() {
+            let rows = start..(start + most.max(1)).min(piece.rows.end);
+            self.pieces.push_front(Piece {
+                table: piece.table,
+                rows,
+                token: None,
+            });
+        }
+    }
+}
+
+/// The rows of a piece.
+fn numbered<'d>(piece: &Piece, delivery: &'d Delivery, first: u64) -> Vec<Numbered<'d>> {
+    let events = (0..).zip(delivery.iter());
+    let own = events.filter(|(_, event)| event.event_type() == piece.table.event_type);
+    let rows = own.skip(piece.rows.start).take(piece.rows.len());
+    let rows = rows.map(|(place, event)| Numbered {
+        place,
+        number: first + u64::from(place),
+        event,
+    });
+    rows.collect()
+}
+
+/// What tells a block from all others. The rows are a part of it: after a restart with another configuration, or of a live
+/// source, other rows may come under the same offsets.
+fn named(delivery: &str, lane: u64, table: &Table, block: &Block) -> String {
+    format!(
+        "{lane:016x}/{delivery}/{}/{}/{:016x}",
+        table.name,
+        block.rows,
+        block.mark()
+    )
+}

@@ -1,0 +1,200 @@
+//! ClickHouse: batches of columns, sorted by key, each taken once.
+//!
+//! # Effectively once
+//! ClickHouse has no transaction over several tables. What makes up for it:
+//!
+//! - Every row has a key that is the same whenever it is written again: the venue's (a candle's opening time, a trade's
+//!   id), or for rows without one the row's number in its lane. Tables replace rows by key.
+//! - A batch is sent with a token made of its lane, its range and its rows. Where the answer was lost it is sent again
+//!   under the same one, and the server passes over what it has.
+//! - How far a lane has come is noted after its rows are in. A restart goes on from there, with the same numbers.
+//!
+//! So a row may lie in its table twice for a while after a kill, until parts are merged. `FINAL`, the views, and all
+//! questions of [`qicore_stores::clickhouse`] see it once.
+//!
+//! # Refused rows
+//! What no column can hold exactly is told before anything is sent. Where the server refuses a batch for a row (a
+//! constraint, a view of one's own that throws), the batch is halved until the row is found, and the rest lands.
+//!
+//! # When the server is slow or down
+//! The source is held back: each lane holds what its queue holds (`queue_bytes`, 16 MiB by default), one delivery
+//! (`batch.bytes`, 32 MiB) and its encoded rows, and no more. Too many parts, used-up quotas and memory, replicas that are
+//! read-only: waited for. A batch that is too large for the server's memory is cut.
+
+mod config;
+mod lane;
+mod load;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use qicore_data::{
+    Checkpoint, Delivery, Error, ErrorKind, Lane, Mistakes, Receipt, Result, RetryPolicy, Settings, Sink,
+    SinkCapabilities, WriterId,
+};
+use qicore_stores::clickhouse::{Connection, Store};
+use tokio::sync::Mutex as AsyncMutex;
+
+pub use config::ClickhouseConfig;
+
+use lane::LaneWriter;
+
+/// Writes to ClickHouse. See the module for its guarantees, and [`qicore_stores::clickhouse`] for the tables.
+///
+/// ```
+/// use qicore_data::Secret;
+/// use qicore_sinks::Clickhouse;
+/// use qicore_stores::clickhouse::Connection;
+/// let connection = Connection::url("https://ch.example.com:8443")
+///     .user("ingest", Secret::new("from the environment or a file"));
+/// let sink = Clickhouse::new(connection).database("market");
+/// ```
+pub struct Clickhouse {
+    config: ClickhouseConfig,
+    /// While the sink is open.
+    open: Mutex<Option<Arc<Shared>>>,
+    lanes: Mutex<HashMap<Lane, Arc<AsyncMutex<LaneWriter>>>>,
+}
+
+/// What all lanes share while the sink is open.
+struct Shared {
+    config: ClickhouseConfig,
+    store: Store,
+    writer: WriterId,
+}
+
+impl fmt::Debug for Clickhouse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clickhouse")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Clickhouse {
+    /// Writes to this server, with the default settings.
+    pub fn new(connection: Connection) -> Self {
+        Self::from_config(ClickhouseConfig {
+            connection,
+            ..ClickhouseConfig::default()
+        })
+    }
+
+    /// From its configuration.
+    pub fn from_config(config: ClickhouseConfig) -> Self {
+        Self {
+            config,
+            open: Mutex::default(),
+            lanes: Mutex::default(),
+        }
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Option<Arc<Shared>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lane(&self, lane: &Lane) -> Result<Arc<AsyncMutex<LaneWriter>>> {
+        let shared = self.opened().clone();
+        let closed = || Error::new(ErrorKind::Internal, "clickhouse.write", "the sink is not open");
+        let shared = shared.ok_or_else(closed)?;
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(AsyncMutex::new(LaneWriter::new(shared, lane.clone())));
+        Ok(Arc::clone(lanes.entry(lane.clone()).or_insert_with(new)))
+    }
+
+    /// Lets go of a lane that is done: a backfill has thousands.
+    fn forget(&self, lane: &Lane, done: bool) {
+        if done {
+            self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(lane);
+        }
+    }
+}
+
+pub(crate) fn build(settings: &Settings) -> Result<Arc<dyn Sink>, Mistakes> {
+    let config: ClickhouseConfig = settings.read()?;
+    config.check().map_err(|error| settings.mistake(error.message()))?;
+    Ok(Arc::new(Clickhouse::from_config(config)))
+}
+
+#[async_trait]
+impl Sink for Clickhouse {
+    fn name(&self) -> &str {
+        "clickhouse"
+    }
+
+    fn capabilities(&self) -> SinkCapabilities {
+        SinkCapabilities::default()
+            .checkpoint_each()
+            .replaces_rows()
+            .concurrency(self.config.connection.connections as usize)
+            .batch(config::BATCH)
+            .flush_after(Duration::ZERO)
+            // A store of record that is down is waited for: sources are held back, and nothing is lost.
+            .retry(
+                RetryPolicy::default()
+                    .retries(usize::MAX)
+                    .pauses(Duration::from_millis(50), Duration::from_secs(5)),
+            )
+    }
+
+    async fn open(&self, writer: &WriterId) -> Result<()> {
+        let config = self.config.clone();
+        let store = Store::new(&config.connection, &config.tables)?.asynchronous(config.async_insert);
+        store.migrate().await?;
+        *self.opened() = Some(Arc::new(Shared {
+            config,
+            store,
+            writer: writer.clone(),
+        }));
+        Ok(())
+    }
+
+    async fn checkpoint(&self, lane: &Lane) -> Result<Option<Checkpoint>> {
+        let writer = self.lane(lane)?;
+        let mut writer = writer.lock().await;
+        let held = writer.take_up().await?;
+        self.forget(lane, writer.is_done());
+        Ok(held)
+    }
+
+    async fn write(&self, delivery: &Delivery) -> Result<Receipt> {
+        let writer = self.lane(&delivery.lane)?;
+        let mut writer = writer.lock().await;
+        let receipt = writer.write(delivery).await?;
+        self.forget(&delivery.lane, writer.is_done());
+        Ok(receipt)
+    }
+
+    async fn flush(&self, lane: &Lane) -> Result<()> {
+        let writer = self.lane(lane)?;
+        let mut writer = writer.lock().await;
+        writer.flush().await?;
+        self.forget(lane, writer.is_done());
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Abandoned`](ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are in their tables; a
+    /// restart writes them again from the stored checkpoint, each in its own place.
+    async fn close(&self) -> Result<()> {
+        self.opened().take();
+        let lanes = std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut left = Vec::new();
+        for (lane, writer) in lanes {
+            let rows = writer.lock().await.staged();
+            if rows > 0 {
+                left.push(format!("{rows} of lane {lane}"));
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        left.sort_unstable();
+        let message = format!("closed with rows that no checkpoint covers: {}", left.join(", "));
+        Err(Error::new(ErrorKind::Abandoned, "clickhouse.close", message)
+            .with("advice", "restart: the lanes resume from their stored checkpoints"))
+    }
+}

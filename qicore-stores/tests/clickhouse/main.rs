@@ -1,0 +1,1 @@
+//! ClickHouse on a real server.

@@ -105,6 +105,28 @@ impl<S: Sink> Sink for Noting<S> {
     }
 }
 
+/// Events a second of [`line`].
+const RATE: f64 = 5000.0;
+
+/// `LATENCY name p50 … ms p99 … ms`: from receipt to the answer that a row is durable, and visible.
+pub fn line(
+    name: &str,
+    runtime: &tokio::runtime::Runtime,
+    sink: impl Sink + 'static,
+    batch: Option<BatchPolicy>,
+    events: Vec<Event>,
+    chain: bool,
+) -> Result<String> {
+    let seconds = events.len() as f64 / RATE;
+    let (median, most) = measure(runtime, sink, batch, events, RATE, chain)?;
+    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+    Ok(format!(
+        "LATENCY {name} p50 {:.1} ms p99 {:.1} ms ({RATE:.0} events/s, {seconds:.0} s)",
+        millis(median),
+        millis(most)
+    ))
+}
+
 /// The median and the 99th percentile of the time from receipt to commit, at so many events a second; with transforms
 /// whose state goes along with each checkpoint, or without.
 pub fn measure(

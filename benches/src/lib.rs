@@ -4,6 +4,7 @@
 //! decode, a plain loop around serde_json, arrow's own writer), on the same input, in turn, in one process.
 
 pub mod alloc;
+pub mod clickhouse;
 pub mod decode;
 pub mod files;
 pub mod frames;
@@ -11,6 +12,7 @@ pub mod kinds;
 pub mod latency;
 pub mod pipelines;
 pub mod ratio;
+pub mod rows;
 pub mod timescale;
 
 /// What went wrong, in words.

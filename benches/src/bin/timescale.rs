@@ -9,7 +9,8 @@ use std::time::Duration;
 use qicore::stores::timescale::Table;
 use qicore::{BatchPolicy, Event, EventType};
 use qicore_benches::ratio::measure;
-use qicore_benches::timescale::{Bench, deliveries, events};
+use qicore_benches::rows::{self, deliveries, events};
+use qicore_benches::timescale::Bench;
 use qicore_benches::{Result, latency, pipelines};
 
 /// Rows of a sample.
@@ -57,13 +58,7 @@ fn latencies(bench: &Bench, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
         bench.empty(table)?;
         let runtime = pipelines::cores(2)?;
         let events = events(EventType::Trade, 50_000)?;
-        let (median, most) = latency::measure(&runtime, bench.sink(2), batch, events, 5000.0, chain)?;
-        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-        say(format_args!(
-            "LATENCY {name} p50 {:.1} ms p99 {:.1} ms (5000 events/s, 10 s)",
-            millis(median),
-            millis(most)
-        ))?;
+        say(latency::line(name, &runtime, bench.sink(2), batch, events, chain)?)?;
     }
     Ok(())
 }
@@ -128,7 +123,7 @@ impl Case<'_> {
         let lanes = deliveries(self.events, connections, DELIVERY);
         let ours = &mut || {
             prepare()?;
-            let took = self.bench.write(&runtime, &lanes, connections as u32)?;
+            let took = rows::write(&runtime, self.bench.sink(connections as u32), &lanes)?;
             all_there(self.bench, self.table, self.events.len())?;
             Ok(took)
         };
@@ -163,7 +158,7 @@ fn floors(bench: &Bench, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
         let reference = Duration::from_secs_f64(rows as f64 / promised);
         let ours = &mut || {
             bench.empty(table)?;
-            bench.write(&runtime, &lanes, lanes.len() as u32)
+            rows::write(&runtime, bench.sink(lanes.len() as u32), &lanes)
         };
         say(measure(name, "rows/s", 3, work, ours, &mut || Ok(reference))?)?;
     }

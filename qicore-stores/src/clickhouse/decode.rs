@@ -79,7 +79,7 @@ fn cells<'a>(stored: Stored, column: &'a Column) -> Result<Cells<'a>> {
     };
     let time = |nanos: Nanos| Cell::Time(Timestamp::from_nanos(nanos.0));
     match stored {
-        Stored::Name | Stored::Text => of(column, text),
+        Stored::Name | Stored::Word(_) | Stored::Text => of(column, text),
         Stored::Decimal => of(column, |number: Number| Ok(Cell::Decimal(number.0))),
         Stored::MaybeDecimal => of(column, |number: Option<Number>| {
             Ok(number.map_or(Cell::Absent, |number| Cell::Decimal(number.0)))

@@ -3,7 +3,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use clickhouse::Client;
 use clickhouse::error::Error as DriverError;
 
@@ -131,8 +130,10 @@ impl Store {
         if self.tables.sharded {
             insert = insert.with_setting("distributed_foreground_insert", "1");
         }
-        for piece in block.bytes.chunks(PIECE) {
-            insert.send(Bytes::copy_from_slice(piece)).await?;
+        for part in &block.parts {
+            for start in (0..part.len()).step_by(PIECE) {
+                insert.send(part.slice(start..part.len().min(start + PIECE))).await?;
+            }
         }
         insert.end().await
     }

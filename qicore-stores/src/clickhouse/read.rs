@@ -80,6 +80,7 @@ impl Query {
                 "CAST({name} AS Array(Tuple({decimal}, {decimal}))) AS {name}",
                 name = column.name
             ),
+            Stored::Word(_) => format!("toString({})", column.name),
             _ => column.name.to_owned(),
         });
         let columns: Vec<String> = own.chain(more).collect();

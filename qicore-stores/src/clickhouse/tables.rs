@@ -2,14 +2,16 @@
 
 use std::sync::LazyLock;
 
-use qicore_data::EventType;
 use qicore_data::columns::{self, Kind};
+use qicore_data::{EventType, Timeframe};
 
 /// How a value is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stored {
-    /// `LowCardinality(String)`, empty where there is none.
+    /// `LowCardinality(String)`.
     Name,
+    /// `Enum8` of these words, numbered from 1, and of the empty one.
+    Word(&'static [&'static str]),
     /// `String`, empty where there is none.
     Text,
     /// An exact decimal, or a double: see [`Decimals`](super::Decimals).
@@ -150,6 +152,24 @@ const SHAPES: &[Shape] = &[
     unkeyed(EventType::Alert, "alerts"),
 ];
 
+/// The words of a column that has no others. New ones go to the end, with a migration.
+fn words(event_type: EventType, column: &str) -> Option<&'static [&'static str]> {
+    static TIMEFRAMES: LazyLock<Vec<&'static str>> =
+        LazyLock::new(|| Timeframe::ALL.iter().map(|frame| frame.as_str()).collect());
+    Some(match (column, event_type) {
+        ("timeframe", _) => &TIMEFRAMES,
+        ("quality", _) => &["high", "medium", "low"],
+        ("origin", _) => &["rest", "websocket", "built"],
+        ("side", _) => &["buy", "sell"],
+        ("kind", EventType::Book) => &["snapshot", "delta"],
+        ("kind", EventType::Instrument) => &["spot", "stock", "forex", "index", "future", "perpetual", "option"],
+        ("checksum", _) => &["ok", "mismatch"],
+        ("reason", _) => &["disconnect", "sequence", "checksum", "overflow", "provider"],
+        ("severity", _) => &["info", "warning", "critical"],
+        _ => return None,
+    })
+}
+
 static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| SHAPES.iter().map(Table::new).collect());
 
 impl Table {
@@ -169,7 +189,7 @@ impl Table {
             let stored = match (column.name, column.kind, column.required) {
                 // Ids and messages are all different, and instruments are many.
                 ("id" | "message" | "native", ..) => Stored::Text,
-                (_, Kind::Text, _) => Stored::Name,
+                (name, Kind::Text, _) => words(shape.event_type, name).map_or(Stored::Name, Stored::Word),
                 (_, Kind::Decimal, true) => Stored::Decimal,
                 (_, Kind::Decimal, false) => Stored::MaybeDecimal,
                 (_, Kind::Time, true) => Stored::Time,

@@ -1,11 +1,14 @@
 //! Columns that are being filled.
 
-use qicore_data::columns::Cell;
-use qicore_data::{Level, Timestamp};
+use std::borrow::Cow;
+
+use qicore_data::columns::{self, Cell};
+use qicore_data::{Event, Level};
 
 use super::super::schema::Decimals;
 use super::super::tables::Stored;
-use super::names::{self, Names};
+use super::names::Names;
+use super::native::Parts;
 use super::{decimal, native};
 
 /// 1900-01-01: the first time that `DateTime64` has. The last one, in 2262, is also the project's.
@@ -18,8 +21,11 @@ pub(super) struct Column {
     values: Vec<u8>,
     /// For columns that may be null, a byte for each row.
     nulls: Vec<u8>,
+    nullable: bool,
     /// For texts of few kinds.
     names: Option<Names>,
+    /// Where the last word lies, and its number.
+    last_word: Option<(usize, u8)>,
     /// For levels: where each row ends, and the sizes beside the prices in `values`.
     ends: Vec<u64>,
     sizes: Vec<u8>,
@@ -34,7 +40,7 @@ impl Column {
             Stored::Name | Stored::Levels => 0,
             Stored::Decimal | Stored::MaybeDecimal => decimals.width(),
             Stored::Time | Stored::MaybeTime | Stored::Count | Stored::MaybeCount => 8,
-            Stored::Flag => 1,
+            Stored::Flag | Stored::Word(_) => 1,
             Stored::Text | Stored::Object => 12,
         };
         let nullable = matches!(stored, Stored::MaybeDecimal | Stored::MaybeTime | Stored::MaybeCount);
@@ -43,55 +49,35 @@ impl Column {
             decimals,
             values: Vec::with_capacity(width * rows),
             nulls: Vec::with_capacity(if nullable { rows } else { 0 }),
+            nullable,
+            last_word: None,
             names: (stored == Stored::Name).then(|| Names::new(rows)),
             ends: Vec::new(),
             sizes: Vec::new(),
         }
     }
 
-    /// Appends a value. One that does not fit takes its place as nought, for the row to be taken out.
-    #[inline]
-    pub(super) fn push(&mut self, cell: &Cell<'_>) -> Result<(), Unfit> {
-        match (self.stored, cell) {
-            (Stored::Decimal, Cell::Decimal(value)) => return self.decimal(*value),
-            (Stored::MaybeDecimal, Cell::Decimal(value)) => {
-                self.nulls.push(0);
-                return self.decimal(*value);
+    /// Appends the values of some events. One that does not fit takes its place as nought, for the row to be taken out,
+    /// and is told by the event's place among them.
+    pub(super) fn extend(&mut self, from: &columns::Column, events: &[&Event], mut unfit: impl FnMut(usize, Unfit)) {
+        let cells = events.iter().map(|event| from.cell(event)).enumerate();
+        match self.stored {
+            Stored::Name => cells.for_each(|(_, cell)| self.name(&cell)),
+            Stored::Word(words) => {
+                cells.for_each(|(at, cell)| self.word(words, &cell).unwrap_or_else(|why| unfit(at, why)))
             }
-            (Stored::Time, Cell::Time(at)) => return self.time(*at),
-            (Stored::MaybeTime, Cell::Time(at)) => {
-                self.nulls.push(0);
-                return self.time(*at);
+            Stored::Text => cells.for_each(|(_, cell)| self.text(&cell)),
+            Stored::Decimal | Stored::MaybeDecimal => {
+                cells.for_each(|(at, cell)| self.decimal(&cell).unwrap_or_else(|why| unfit(at, why)));
             }
-            (Stored::Count, Cell::Count(count)) => self.number(*count),
-            (Stored::MaybeCount, Cell::Count(count)) => {
-                self.nulls.push(0);
-                self.number(*count);
+            Stored::Time | Stored::MaybeTime => {
+                cells.for_each(|(at, cell)| self.time(&cell).unwrap_or_else(|why| unfit(at, why)));
             }
-            (Stored::MaybeDecimal, _) => {
-                self.nulls.push(1);
-                decimal::push_zero(self.decimals, &mut self.values);
-            }
-            (Stored::MaybeTime | Stored::MaybeCount, _) => {
-                self.nulls.push(1);
-                self.number(0);
-            }
-            (Stored::Flag, Cell::Flag(flag)) => self.values.push(u8::from(*flag)),
-            (Stored::Name, cell) => self.name(cell),
-            (Stored::Text, cell) => self.text(cell),
-            (Stored::Levels, Cell::Levels(levels)) => return self.levels(levels),
-            (Stored::Object, Cell::Json(object)) => {
-                // An object of JSON values can be written.
-                native::text(&mut self.values, &serde_json::to_string(object).unwrap_or_default());
-            }
-            (Stored::Object, _) => native::text(&mut self.values, "{}"),
-            // No event is without a required value.
-            (Stored::Decimal, _) => decimal::push_zero(self.decimals, &mut self.values),
-            (Stored::Time | Stored::Count, _) => self.number(0),
-            (Stored::Flag, _) => self.values.push(0),
-            (Stored::Levels, _) => self.ends.push(self.ends.last().copied().unwrap_or_default()),
+            Stored::Count | Stored::MaybeCount => cells.for_each(|(_, cell)| self.count(&cell)),
+            Stored::Flag => cells.for_each(|(_, cell)| self.values.push(u8::from(matches!(cell, Cell::Flag(true))))),
+            Stored::Levels => cells.for_each(|(at, cell)| self.levels(&cell).unwrap_or_else(|why| unfit(at, why))),
+            Stored::Object => cells.for_each(|(_, cell)| self.object(&cell)),
         }
-        Ok(())
     }
 
     #[inline]
@@ -99,9 +85,22 @@ impl Column {
         native::number(&mut self.values, number);
     }
 
+    /// Notes whether there is a value, where there may be none.
     #[inline]
-    fn decimal(&mut self, value: qicore_data::Decimal) -> Result<(), Unfit> {
-        if decimal::push(self.decimals, value, &mut self.values) {
+    fn null(&mut self, cell: &Cell<'_>) {
+        if self.nullable {
+            self.nulls.push(u8::from(matches!(cell, Cell::Absent)));
+        }
+    }
+
+    #[inline]
+    fn decimal(&mut self, cell: &Cell<'_>) -> Result<(), Unfit> {
+        self.null(cell);
+        let Cell::Decimal(value) = cell else {
+            decimal::push_zero(self.decimals, &mut self.values);
+            return Ok(());
+        };
+        if decimal::push(self.decimals, *value, &mut self.values) {
             return Ok(());
         }
         decimal::push_zero(self.decimals, &mut self.values);
@@ -109,27 +108,61 @@ impl Column {
     }
 
     #[inline]
-    fn time(&mut self, at: Timestamp) -> Result<(), Unfit> {
-        if at.nanos() >= FIRST_TIME {
-            self.number(at.nanos() as u64);
-            return Ok(());
+    fn time(&mut self, cell: &Cell<'_>) -> Result<(), Unfit> {
+        self.null(cell);
+        match cell {
+            Cell::Time(at) if at.nanos() >= FIRST_TIME => self.number(at.nanos() as u64),
+            Cell::Time(_) => {
+                self.number(0);
+                return Err("the column takes times from 1900 on");
+            }
+            _ => self.number(0),
         }
-        self.number(0);
-        Err("the column takes times from 1900 on")
+        Ok(())
+    }
+
+    #[inline]
+    fn count(&mut self, cell: &Cell<'_>) {
+        self.null(cell);
+        self.number(match cell {
+            Cell::Count(count) => *count,
+            _ => 0,
+        });
     }
 
     #[inline]
     fn name(&mut self, cell: &Cell<'_>) {
         let Some(names) = &mut self.names else { return };
         match cell {
-            Cell::Text(std::borrow::Cow::Borrowed(text)) => names.push(text),
-            Cell::Absent => names.push(""),
+            Cell::Text(Cow::Borrowed(text)) => names.push(text),
             other => {
                 let mut text = String::new();
                 other.push_text(&mut text);
                 names.push_fleeting(&text);
             }
         }
+    }
+
+    #[inline]
+    fn word(&mut self, words: &[&str], cell: &Cell<'_>) -> Result<(), Unfit> {
+        let text: &str = match cell {
+            Cell::Text(text) => text,
+            _ => "",
+        };
+        // Words are static: where one lies tells which it is.
+        let same = |(known, _): &(usize, u8)| *known == text.as_ptr() as usize;
+        if let Some((_, number)) = self.last_word.filter(same) {
+            self.values.push(number);
+            return Ok(());
+        }
+        let place = words.iter().position(|word| *word == text);
+        let number = place.map_or(0, |place| place as u8 + 1);
+        self.values.push(number);
+        if place.is_none() && !text.is_empty() {
+            return Err("the column has no such word");
+        }
+        self.last_word = matches!(cell, Cell::Text(Cow::Borrowed(_))).then_some((text.as_ptr() as usize, number));
+        Ok(())
     }
 
     #[inline]
@@ -141,7 +174,19 @@ impl Column {
         }
     }
 
-    fn levels(&mut self, levels: &[Level]) -> Result<(), Unfit> {
+    fn object(&mut self, cell: &Cell<'_>) {
+        match cell {
+            // An object of JSON values can be written.
+            Cell::Json(object) => native::text(&mut self.values, &serde_json::to_string(object).unwrap_or_default()),
+            _ => native::text(&mut self.values, "{}"),
+        }
+    }
+
+    fn levels(&mut self, cell: &Cell<'_>) -> Result<(), Unfit> {
+        let levels: &[Level] = match cell {
+            Cell::Levels(levels) => levels,
+            _ => &[],
+        };
         let mut fits = true;
         for level in levels {
             for (value, out) in [(level.price, &mut self.values), (level.size, &mut self.sizes)] {
@@ -156,21 +201,15 @@ impl Column {
         if fits { Ok(()) } else { Err(self.decimals.limits()) }
     }
 
-    pub(super) fn size(&self) -> usize {
-        let names = self.names.as_ref().map_or(0, Names::size);
-        self.values.len() + self.nulls.len() + names + 8 * self.ends.len() + self.sizes.len() + 96
-    }
-
-    /// Appends the column's values to a block, behind its name and type.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if let Some(names) = &self.names {
-            native::number(out, names::VERSION);
+    /// Puts the column's values into a block, behind its name and type.
+    pub(super) fn write(self, out: &mut Parts) {
+        if let Some(names) = self.names {
             names.write(out);
             return;
         }
-        out.extend_from_slice(&self.nulls);
-        out.extend(self.ends.iter().flat_map(|end| end.to_le_bytes()));
-        out.extend_from_slice(&self.values);
-        out.extend_from_slice(&self.sizes);
+        out.push(self.nulls);
+        out.push(self.ends.iter().flat_map(|end| end.to_le_bytes()).collect());
+        out.push(self.values);
+        out.push(self.sizes);
     }
 }

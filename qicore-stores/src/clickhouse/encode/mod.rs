@@ -9,12 +9,14 @@ mod names;
 mod native;
 mod sort;
 
+use bytes::Bytes;
 use qicore_data::{Data, Error, ErrorKind, Event};
 
 use super::schema::Decimals;
 use super::tables::{Mark, Table};
 use column::Column;
 pub(super) use decimal::from_units;
+use native::Parts;
 
 /// Rows that are to be written, with what tells them apart from others.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +32,8 @@ pub struct Numbered<'a> {
 /// A block, ready to be sent.
 #[derive(Debug)]
 pub struct Block {
-    /// In the Native format.
-    pub bytes: Vec<u8>,
+    /// In the Native format, in parts that follow each other.
+    pub parts: Vec<Bytes>,
     /// How many rows it has.
     pub rows: usize,
     /// Rows that no column can hold, by their places. They are not in the block.
@@ -43,18 +45,21 @@ impl Block {
     pub fn mark(&self) -> u64 {
         use std::hash::Hasher;
         let mut hash = rustc_hash::FxHasher::default();
-        hash.write(&self.bytes);
+        self.parts.iter().for_each(|part| hash.write(part));
         hash.finish()
     }
 }
 
+/// Rows that are encoded together.
+const TILE: usize = 256;
+
 /// Encodes rows of one table. `lane` is a number that no other lane has.
 pub fn encode(table: &Table, decimals: Decimals, lane: u64, rows: &[Numbered<'_>]) -> Block {
     let order = sort::order(table, rows);
-    let (bytes, unfit) = filled(table, decimals, lane, rows, &order);
+    let (parts, unfit) = filled(table, decimals, lane, rows, &order);
     if unfit.is_empty() {
         return Block {
-            bytes,
+            parts,
             rows: rows.len(),
             unfit,
         };
@@ -63,10 +68,10 @@ pub fn encode(table: &Table, decimals: Decimals, lane: u64, rows: &[Numbered<'_>
         .into_iter()
         .filter(|at| !unfit.iter().any(|(bad, _)| bad == at))
         .collect();
-    let (bytes, _) = filled(table, decimals, lane, rows, &sound);
+    let (parts, _) = filled(table, decimals, lane, rows, &sound);
     let told = unfit.into_iter().map(|(at, error)| (rows[at as usize].place, error));
     Block {
-        bytes,
+        parts,
         rows: sound.len(),
         unfit: told.collect(),
     }
@@ -79,36 +84,41 @@ fn filled(
     lane: u64,
     rows: &[Numbered<'_>],
     order: &[u32],
-) -> (Vec<u8>, Vec<(u32, Error)>) {
+) -> (Vec<Bytes>, Vec<(u32, Error)>) {
     let layout = qicore_data::columns::columns(table.event_type);
     let new = |stored| Column::new(stored, decimals, order.len());
     let mut columns: Vec<Column> = table.columns.iter().map(|column| new(column.stored)).collect();
     let mut marks: Vec<Column> = table.marks.iter().map(|_| new(super::tables::Stored::Count)).collect();
     let mut unfit: Vec<(u32, Error)> = Vec::new();
-    // Row by row: an event is fetched into the cache once, and not for each column.
-    for at in order {
-        let row = &rows[*at as usize];
+    // Column by column, but of few rows at a time: they stay in the cache, where each is fetched once.
+    for tile in order.chunks(TILE) {
+        let events: Vec<&Event> = tile.iter().map(|at| rows[*at as usize].event).collect();
         for ((column, from), named) in columns.iter_mut().zip(layout).zip(&table.columns) {
-            let cell = from.cell(row.event);
-            if let Err(reason) = column.push(&cell) {
-                unfit.push((*at, refused(table, named.name, &cell, reason)));
-            }
+            column.extend(from, &events, |at, reason| {
+                unfit.push((tile[at], refused(table, named.name, &from.cell(events[at]), reason)));
+            });
         }
         for (column, mark) in marks.iter_mut().zip(table.marks) {
-            column.number(value(*mark, lane, row));
+            for at in tile {
+                column.number(value(*mark, lane, &rows[*at as usize]));
+            }
         }
     }
+    unfit.sort_by_key(|(at, _)| *at);
     unfit.dedup_by_key(|(at, _)| *at);
-    let size: usize = columns.iter().chain(&marks).map(Column::size).sum();
-    let mut out = Vec::with_capacity(size);
-    native::length(&mut out, columns.len() + marks.len());
-    native::length(&mut out, order.len());
-    for (column, (name, of)) in columns.iter().chain(&marks).zip(super::schema::types(table, decimals)) {
-        native::text(&mut out, name);
-        native::text(&mut out, &of);
+    let mut out = Parts::default();
+    native::length(&mut out.small, columns.len() + marks.len());
+    native::length(&mut out.small, order.len());
+    for (column, (name, of)) in columns
+        .into_iter()
+        .chain(marks)
+        .zip(super::schema::types(table, decimals))
+    {
+        native::text(&mut out.small, name);
+        native::text(&mut out.small, &of);
         column.write(&mut out);
     }
-    (out, unfit)
+    (out.finish(), unfit)
 }
 
 fn refused(table: &Table, column: &'static str, cell: &qicore_data::columns::Cell<'_>, reason: &str) -> Error {

@@ -2,10 +2,10 @@
 
 use rustc_hash::FxHashMap;
 
-use super::native;
+use super::native::{self, Parts};
 
 /// `KeysSerializationVersion`: a dictionary with each block.
-pub(super) const VERSION: u64 = 1;
+const VERSION: u64 = 1;
 /// The dictionary comes with the block, and is all that there is.
 const OWN_DICTIONARY: u64 = (1 << 9) | (1 << 10);
 
@@ -64,26 +64,23 @@ impl Names {
         number
     }
 
-    pub(super) fn size(&self) -> usize {
-        self.dictionary.len() + 4 * self.keys.len() + 32
-    }
-
     /// Numbers go in as few bytes as the dictionary needs.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(self, out: &mut Parts) {
         let entries = self.numbers.len();
         let width: u64 = match entries {
             0..=0x100 => 0,
             0x101..=0x1_0000 => 1,
             _ => 2,
         };
-        native::number(out, OWN_DICTIONARY | width);
-        native::number(out, entries as u64);
-        out.extend_from_slice(&self.dictionary);
-        native::number(out, self.keys.len() as u64);
-        match width {
-            0 => out.extend(self.keys.iter().map(|key| *key as u8)),
-            1 => out.extend(self.keys.iter().flat_map(|key| (*key as u16).to_le_bytes())),
-            _ => out.extend(self.keys.iter().flat_map(|key| key.to_le_bytes())),
-        }
+        native::number(&mut out.small, VERSION);
+        native::number(&mut out.small, OWN_DICTIONARY | width);
+        native::number(&mut out.small, entries as u64);
+        out.push(self.dictionary);
+        native::number(&mut out.small, self.keys.len() as u64);
+        out.push(match width {
+            0 => self.keys.iter().map(|key| *key as u8).collect(),
+            1 => self.keys.iter().flat_map(|key| (*key as u16).to_le_bytes()).collect(),
+            _ => self.keys.iter().flat_map(|key| key.to_le_bytes()).collect(),
+        });
     }
 }

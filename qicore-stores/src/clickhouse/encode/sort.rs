@@ -1,13 +1,22 @@
 //! The order of a table's key.
 
-use qicore_data::{Data, Event, Exchange, Symbol, TradeId};
+use qicore_data::{Data, Event, Exchange, GapReason, Label, Symbol, Timeframe, TradeId};
 
 use super::Numbered;
 use crate::clickhouse::tables::Table;
 use crate::groups::Groups;
 
+/// A name, or a word by its place among the words of its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Within {
+    Nothing,
+    Name(Label),
+    Timeframe(Timeframe),
+    Reason(GapReason),
+}
+
 /// What the keys of many rows begin with, and what follows the symbol and the venue where it is a name.
-type Group = (Option<Symbol>, Exchange, &'static str);
+type Group = (Option<Symbol>, Exchange, Within);
 
 /// The rows' indexes in the order of the table's key; rows of one key in the order in which they came.
 ///
@@ -53,11 +62,11 @@ fn within(table: &Table, rows: &[Numbered<'_>], order: &mut [u32]) {
 
 fn group(event: &Event) -> Group {
     let (symbol, within) = match &event.data {
-        Data::Candle(candle) => (Some(event.symbol), candle.timeframe.as_str()),
-        Data::Series(series) => (Some(event.symbol), series.name.as_str()),
-        Data::Gap(gap) => (Some(event.symbol), gap.reason.as_str()),
-        Data::Instrument(instrument) => (None, instrument.native.as_str()),
-        _ => (Some(event.symbol), ""),
+        Data::Candle(candle) => (Some(event.symbol), Within::Timeframe(candle.timeframe)),
+        Data::Series(series) => (Some(event.symbol), Within::Name(series.name)),
+        Data::Gap(gap) => (Some(event.symbol), Within::Reason(gap.reason)),
+        Data::Instrument(instrument) => (None, Within::Name(instrument.native)),
+        _ => (Some(event.symbol), Within::Nothing),
     };
     (symbol, event.exchange, within)
 }

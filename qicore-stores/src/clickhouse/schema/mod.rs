@@ -74,16 +74,15 @@ fn filled(sql: &str, tables: &Tables) -> String {
         format!(" ON CLUSTER {cluster}")
     };
     let database_text = tables.database.replace('\'', "\\'");
-    let codecs = Codecs::of(tables.decimals);
+    text = CODECS
+        .iter()
+        .fold(text, |text, (place, codec)| text.replace(place, codec));
     text.replace("{replacing:version}", &engine(tables, "version"))
         .replace("{replacing:step}", &engine(tables, "step"))
         .replace("{replacing:applied_at}", &engine(tables, "applied_at"))
         .replace("{replacing}", &engine(tables, ""))
         .replace("{storage}", &storage)
         .replace("{decimal}", tables.decimals.as_type())
-        .replace(" {codec:decimal}", codecs.decimal)
-        .replace(" {codec:time}", codecs.time)
-        .replace(" {codec:number}", codecs.number)
         .replace("{rollup_from}", tables.rollup_from.as_str())
         .replace("{cluster}", cluster)
         .replace("{on_cluster}", &on_cluster)
@@ -91,22 +90,13 @@ fn filled(sql: &str, tables: &Tables) -> String {
         .replace("{database_text}", &database_text)
 }
 
-/// How columns are compressed: by measurement, see the comments in the tables' SQL and ARCHITECTURE.md.
-struct Codecs {
-    decimal: &'static str,
-    time: &'static str,
-    number: &'static str,
-}
-
-impl Codecs {
-    fn of(_decimals: Decimals) -> Self {
-        Self {
-            decimal: "",
-            time: "",
-            number: "",
-        }
-    }
-}
+/// How columns are compressed, by measurement: a million candles of 500 symbols take 4.0 bytes a row so, 11.5 with the
+/// default of LZ4, and as long to write within what the measurement varies (0.5 CPU seconds).
+const CODECS: [(&str, &str); 3] = [
+    (" {codec:decimal}", " CODEC(ZSTD(1))"),
+    (" {codec:time}", " CODEC(Delta, ZSTD(1))"),
+    (" {codec:number}", " CODEC(Delta, ZSTD(1))"),
+];
 
 fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "\\`"))
@@ -157,6 +147,7 @@ pub(super) fn types(table: &Table, decimals: Decimals) -> Vec<(&'static str, Str
     let own = table.columns.iter().map(|column| {
         let of = match column.stored {
             Stored::Name => "LowCardinality(String)".to_owned(),
+            Stored::Word(words) => enumeration(words),
             Stored::Text | Stored::Object => "String".to_owned(),
             Stored::Decimal => decimal.to_owned(),
             Stored::MaybeDecimal => nullable(decimal),
@@ -171,6 +162,13 @@ pub(super) fn types(table: &Table, decimals: Decimals) -> Vec<(&'static str, Str
     });
     let marks = table.marks.iter().map(|mark| (mark.name(), "UInt64".to_owned()));
     own.chain(marks).collect()
+}
+
+/// A type of some words, as the server writes it.
+fn enumeration(words: &[&str]) -> String {
+    let numbered = (1..).zip(words).map(|(number, word)| format!("'{word}' = {number}"));
+    let all: Vec<String> = std::iter::once("'' = 0".to_owned()).chain(numbered).collect();
+    format!("Enum8({})", all.join(", "))
 }
 
 /// The statements of a file. None of them has a semicolon at the end of a line within it.

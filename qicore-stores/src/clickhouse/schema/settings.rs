@@ -11,6 +11,10 @@ use crate::clickhouse::tables::Table;
 /// own, which is higher.
 const REMEMBERED: u32 = 1000;
 
+/// Parts of up to so many bytes have one file for all columns: an insert of 100,000 rows takes half the server's time that
+/// one with two files for each column takes.
+const COMPACT: u32 = 100_000_000;
+
 /// How long rows of a kind are kept.
 fn retention<'t>(table: &Table, tables: &'t Tables) -> &'t Period {
     match table.name {
@@ -78,7 +82,7 @@ pub(super) fn statements(tables: &Tables) -> Vec<String> {
         let alter = format!("ALTER TABLE {{local:{}}}{{on_cluster}}", table.name);
         all.push(format!(
             "{alter} MODIFY SETTING fsync_after_insert = {fsync}, fsync_part_directory = {fsync}, \
-             non_replicated_deduplication_window = {REMEMBERED}"
+             non_replicated_deduplication_window = {REMEMBERED}, min_bytes_for_wide_part = {COMPACT}"
         ));
         let ttl = ttl(table, tables);
         if !ttl.is_empty() {

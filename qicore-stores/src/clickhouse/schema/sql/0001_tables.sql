@@ -10,7 +10,9 @@
 CREATE TABLE IF NOT EXISTS {local:ohlcv}{on_cluster} (
     symbol LowCardinality(String),
     exchange LowCardinality(String),
-    timeframe LowCardinality(String),                -- 1m, 1h, 1d, …: 1d, 1w and 1M are of the calendar
+    timeframe Enum8('' = 0,
+        '1s' = 1, '1m' = 2, '3m' = 3, '5m' = 4, '15m' = 5, '30m' = 6, '1h' = 7, '2h' = 8, '4h' = 9, '6h' = 10,
+        '8h' = 11, '12h' = 12, '1d' = 13, '3d' = 14, '1w' = 15, '1M' = 16),
     timestamp DateTime64(9, 'UTC') {codec:time},
     open {decimal} {codec:decimal},
     high {decimal} {codec:decimal},
@@ -20,11 +22,11 @@ CREATE TABLE IF NOT EXISTS {local:ohlcv}{on_cluster} (
     quote_volume Nullable({decimal}) {codec:decimal},
     trades Nullable(UInt64) {codec:number},
     closed Bool,                                     -- false: the interval was not over, the values may still change
-    origin LowCardinality(String),                   -- rest, websocket or built
+    origin Enum8('' = 0, 'rest' = 1, 'websocket' = 2, 'built' = 3),
     revision UInt64 {codec:number},                  -- how often late trades have corrected a built candle
     received Nullable(DateTime64(9, 'UTC')) {codec:time},
     source LowCardinality(String),
-    quality LowCardinality(String),
+    quality Enum8('' = 0, 'high' = 1, 'medium' = 2, 'low' = 3),
     version UInt64 {codec:number}                    -- the highest stays: closed before open, then the newest received
 )
 ENGINE = {replacing:version}
@@ -37,12 +39,12 @@ CREATE TABLE IF NOT EXISTS {local:trades}{on_cluster} (
     exchange LowCardinality(String),
     timestamp DateTime64(9, 'UTC') {codec:time},
     id String,                                       -- empty where the venue gives none
-    side LowCardinality(String),                     -- of the taker: buy, sell or empty
+    side Enum8('' = 0, 'buy' = 1, 'sell' = 2),  -- of the taker
     price {decimal} {codec:decimal},
     size {decimal} {codec:decimal},
     received Nullable(DateTime64(9, 'UTC')) {codec:time},
     source LowCardinality(String),
-    quality LowCardinality(String),
+    quality Enum8('' = 0, 'high' = 1, 'medium' = 2, 'low' = 3),
     seq UInt64 {codec:number},                       -- the order of arrival within the lane
     twin UInt64 {codec:number},                      -- 0 for a trade with an id
     version UInt64 {codec:number}
@@ -62,7 +64,7 @@ CREATE TABLE IF NOT EXISTS {local:quotes}{on_cluster} (
     ask_size {decimal} {codec:decimal},
     received Nullable(DateTime64(9, 'UTC')) {codec:time},
     source LowCardinality(String),
-    quality LowCardinality(String),
+    quality Enum8('' = 0, 'high' = 1, 'medium' = 2, 'low' = 3),
     seq UInt64 {codec:number},                       -- the row's number in its lane: the same when it is written again
     lane UInt64 {codec:number}                       -- which lane of which pipeline: see qicore_lanes
 )
@@ -86,7 +88,7 @@ CREATE TABLE IF NOT EXISTS {local:tickers}{on_cluster} (
     quote_volume Nullable({decimal}) {codec:decimal},
     received Nullable(DateTime64(9, 'UTC')) {codec:time},
     source LowCardinality(String),
-    quality LowCardinality(String),
+    quality Enum8('' = 0, 'high' = 1, 'medium' = 2, 'low' = 3),
     seq UInt64 {codec:number},
     lane UInt64 {codec:number}
 )
@@ -100,14 +102,14 @@ CREATE TABLE IF NOT EXISTS {local:books}{on_cluster} (
     symbol LowCardinality(String),
     exchange LowCardinality(String),
     timestamp DateTime64(9, 'UTC') {codec:time},
-    kind LowCardinality(String),                     -- snapshot or delta
+    kind Enum8('' = 0, 'snapshot' = 1, 'delta' = 2),
     sequence Nullable(UInt64) {codec:number},
     bids Array(Tuple(price {decimal}, size {decimal})),
     asks Array(Tuple(price {decimal}, size {decimal})),
-    checksum LowCardinality(String),                 -- ok, mismatch or empty where the venue sends none
+    checksum Enum8('' = 0, 'ok' = 1, 'mismatch' = 2),
     received Nullable(DateTime64(9, 'UTC')) {codec:time},
     source LowCardinality(String),
-    quality LowCardinality(String),
+    quality Enum8('' = 0, 'high' = 1, 'medium' = 2, 'low' = 3),
     seq UInt64 {codec:number},
     lane UInt64 {codec:number}
 )
@@ -127,7 +129,7 @@ CREATE TABLE IF NOT EXISTS {local:prices}{on_cluster} (
     change_24h Nullable({decimal}) {codec:decimal},
     received Nullable(DateTime64(9, 'UTC')) {codec:time},
     source LowCardinality(String),
-    quality LowCardinality(String),
+    quality Enum8('' = 0, 'high' = 1, 'medium' = 2, 'low' = 3),
     version UInt64 {codec:number}
 )
 ENGINE = {replacing:version}
@@ -144,7 +146,7 @@ CREATE TABLE IF NOT EXISTS {local:series}{on_cluster} (
     value {decimal} {codec:decimal},
     received Nullable(DateTime64(9, 'UTC')) {codec:time},
     source LowCardinality(String),
-    quality LowCardinality(String),
+    quality Enum8('' = 0, 'high' = 1, 'medium' = 2, 'low' = 3),
     version UInt64 {codec:number}
 )
 ENGINE = {replacing:version}
@@ -157,13 +159,13 @@ CREATE TABLE IF NOT EXISTS {local:alerts}{on_cluster} (
     exchange LowCardinality(String),
     timestamp DateTime64(9, 'UTC') {codec:time},
     rule LowCardinality(String),
-    severity LowCardinality(String),                 -- info, warning or critical
+    severity Enum8('' = 0, 'info' = 1, 'warning' = 2, 'critical' = 3),
     message String,
     value Nullable({decimal}) {codec:decimal},
     threshold Nullable({decimal}) {codec:decimal},
     received Nullable(DateTime64(9, 'UTC')) {codec:time},
     source LowCardinality(String),
-    quality LowCardinality(String),
+    quality Enum8('' = 0, 'high' = 1, 'medium' = 2, 'low' = 3),
     seq UInt64 {codec:number},
     lane UInt64 {codec:number}
 )
@@ -179,11 +181,11 @@ CREATE TABLE IF NOT EXISTS {local:gaps}{on_cluster} (
     timestamp DateTime64(9, 'UTC') {codec:time},
     from_time DateTime64(9, 'UTC') {codec:time},
     to_time DateTime64(9, 'UTC') {codec:time},
-    reason LowCardinality(String),                   -- disconnect, sequence, checksum, overflow or provider
+    reason Enum8('' = 0, 'disconnect' = 1, 'sequence' = 2, 'checksum' = 3, 'overflow' = 4, 'provider' = 5),
     missed Nullable(UInt64) {codec:number},
     received Nullable(DateTime64(9, 'UTC')) {codec:time},
     source LowCardinality(String),
-    quality LowCardinality(String),
+    quality Enum8('' = 0, 'high' = 1, 'medium' = 2, 'low' = 3),
     version UInt64 {codec:number}
 )
 ENGINE = {replacing:version}
@@ -197,14 +199,14 @@ CREATE TABLE IF NOT EXISTS {local:instruments}{on_cluster} (
     native String,                                   -- the venue's own name
     base LowCardinality(String),
     quote LowCardinality(String),
-    kind LowCardinality(String),                     -- spot, perpetual, future, option, stock, forex or index
+    kind Enum8('' = 0, 'spot' = 1, 'stock' = 2, 'forex' = 3, 'index' = 4, 'future' = 5, 'perpetual' = 6, 'option' = 7),
     active Bool,
     price_step Nullable({decimal}) {codec:decimal},
     size_step Nullable({decimal}) {codec:decimal},
     timestamp DateTime64(9, 'UTC') {codec:time},
     received Nullable(DateTime64(9, 'UTC')) {codec:time},
     source LowCardinality(String),
-    quality LowCardinality(String),
+    quality Enum8('' = 0, 'high' = 1, 'medium' = 2, 'low' = 3),
     version UInt64 {codec:number}
 )
 ENGINE = {replacing:version}

@@ -5,15 +5,16 @@
 #   scripts/crash-campaign.sh files ROUNDS          the worker, writing files
 #   scripts/crash-campaign.sh timescale ROUNDS      the worker or the server, writing to PostgreSQL
 #   scripts/crash-campaign.sh timescale-wasm ROUNDS the same with TimescaleDB
+#   scripts/crash-campaign.sh clickhouse ROUNDS     the worker or the server, writing to ClickHouse
 #
 # A line a round on stderr; SIGTERM ends the campaign after the round. The last line: rounds=… kills=… expected=… rows=… lost=0 duplicated=0
 set -euo pipefail
 cd "$(dirname "$0")/.."
-usage() { sed -n '5,7s/^# *//p' "$0" >&2; exit 2; }
+usage() { sed -n '5,8s/^# *//p' "$0" >&2; exit 2; }
 [ $# = 2 ] && [ "$2" -gt 0 ] 2>/dev/null || usage
 campaign=$1 rounds=$2
 case $campaign in
-  files) script=files ;;
+  files | clickhouse) script=$campaign ;;
   timescale | timescale-wasm) script=timescale ;;
   *) usage ;;
 esac

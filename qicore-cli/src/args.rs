@@ -14,6 +14,7 @@ use qicore::{Symbol, Timeframe};
   qicore check pipeline.toml                               every mistake with its line, without connecting
   qicore run pipeline.toml                                 Ctrl-C writes and commits what has been read
   qicore schema timescale | less                           the tables of TimescaleDB and PostgreSQL
+  qicore schema clickhouse | less                          the tables of ClickHouse
   qicore list                                              the plugins of this build
 
 QICORE_LOG sets the log filter (e.g. QICORE_LOG=qicore_stream=debug).")]
@@ -104,8 +105,26 @@ pub(crate) enum Kind {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Schema {
+    /// ClickHouse, for `clickhouse-client`.
+    Clickhouse(ClickhouseSchema),
     /// TimescaleDB and PostgreSQL, for `psql`.
     Timescale(TimescaleSchema),
+}
+
+/// The sink applies the same by itself when it opens, unless `tables.migrate = false`. Run by hand:
+///
+///   qicore schema clickhouse --pipeline pipeline.toml | clickhouse-client --multiquery
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClickhouseSchema {
+    /// Take the database, decimals, replication, shards and retention from the clickhouse sink of this pipeline file.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) pipeline: Option<PathBuf>,
+    /// Only what is missing in a schema of this version.
+    #[arg(long, value_name = "VERSION", default_value_t = 0)]
+    pub(crate) from: u16,
+    /// Print the script that makes the roles of a writer, a reader and a migrator instead.
+    #[arg(long)]
+    pub(crate) roles: bool,
 }
 
 /// The sink applies the same by itself when it opens, unless `tables.migrate = false`. Run by hand:

@@ -2,20 +2,43 @@
 
 use std::process::ExitCode;
 
-use qicore::Result;
+use qicore::{Error, Result};
 
-use crate::args::{Schema, TimescaleSchema};
+use crate::args::{ClickhouseSchema, Schema, TimescaleSchema};
+#[cfg(any(feature = "clickhouse", feature = "timescale"))]
+use crate::{commands, report};
 
 pub(crate) fn print(store: &Schema) -> Result<ExitCode> {
     match store {
+        Schema::Clickhouse(args) => clickhouse(args),
         Schema::Timescale(args) => timescale(args),
     }
 }
 
+#[cfg(not(feature = "clickhouse"))]
+fn clickhouse(_args: &ClickhouseSchema) -> Result<ExitCode> {
+    not_compiled_in("clickhouse")
+}
+
+#[cfg(feature = "clickhouse")]
+fn clickhouse(args: &ClickhouseSchema) -> Result<ExitCode> {
+    use qicore::stores::clickhouse::{Tables, roles, script};
+
+    let tables = match tables::<Tables>(args.pipeline.as_deref(), "clickhouse")? {
+        Ok(tables) => tables,
+        Err(mistaken) => return Ok(mistaken),
+    };
+    tables.check()?;
+    report::output(&match args.roles {
+        true => roles(&tables),
+        false => script(&tables, u32::from(args.from)),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
 #[cfg(not(feature = "timescale"))]
 fn timescale(_args: &TimescaleSchema) -> Result<ExitCode> {
-    let message = "timescale is not compiled in: build with --features timescale";
-    Err(qicore::Error::config("schema", message))
+    not_compiled_in("timescale")
 }
 
 #[cfg(feature = "timescale")]
@@ -23,21 +46,12 @@ fn timescale(args: &TimescaleSchema) -> Result<ExitCode> {
     use qicore::stores::timescale::{Flavour, Tables, roles, script};
 
     use crate::args::SchemaMode;
-    use crate::{commands, report};
 
-    let mut tables = Tables::default();
-    if let Some(path) = &args.pipeline {
-        let found = of_pipeline(&commands::read(path)?);
-        match found {
-            Ok(Some(found)) => tables = found,
-            Ok(None) => {
-                let message = "the pipeline has no sink of type \"timescale\"";
-                return Err(qicore::Error::config("schema", message).with("path", path.display()));
-            }
-            Err(mistakes) => return Ok(report::mistakes(path, &mistakes)),
-        }
-        tables.check()?;
-    }
+    let tables = match tables::<Tables>(args.pipeline.as_deref(), "timescale")? {
+        Ok(tables) => tables,
+        Err(mistaken) => return Ok(mistaken),
+    };
+    tables.check()?;
     let flavour = match args.mode {
         SchemaMode::Timescale => Flavour::Timescale { community: true },
         SchemaMode::TimescaleApache => Flavour::Timescale { community: false },
@@ -50,15 +64,43 @@ fn timescale(args: &TimescaleSchema) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The tables of the first timescale sink of a pipeline file. Its secrets are not needed, and not asked for.
-#[cfg(feature = "timescale")]
-fn of_pipeline(text: &str) -> Result<Option<qicore::stores::timescale::Tables>, qicore::Mistakes> {
+#[cfg(not(all(feature = "clickhouse", feature = "timescale")))]
+fn not_compiled_in(store: &str) -> Result<ExitCode> {
+    let message = format!("{store} is not compiled in: build with --features {store}");
+    Err(Error::config("schema", message))
+}
+
+/// The tables of the first sink of a type in a pipeline file, or the defaults where there is no file; or the exit status
+/// once its mistakes have been told. Its secrets are not needed, and not asked for.
+#[cfg(any(feature = "clickhouse", feature = "timescale"))]
+fn tables<T: serde::de::DeserializeOwned + Default>(
+    pipeline: Option<&std::path::Path>,
+    sink: &str,
+) -> Result<std::result::Result<T, ExitCode>> {
+    let Some(path) = pipeline else {
+        return Ok(Ok(T::default()));
+    };
+    match of_pipeline(&commands::read(path)?, sink) {
+        Ok(Some(found)) => Ok(Ok(found)),
+        Ok(None) => {
+            let message = format!("the pipeline has no sink of type {sink:?}");
+            Err(Error::config("schema", message).with("path", path.display()))
+        }
+        Err(mistakes) => Ok(Err(report::mistakes(path, &mistakes))),
+    }
+}
+
+#[cfg(any(feature = "clickhouse", feature = "timescale"))]
+fn of_pipeline<T: serde::de::DeserializeOwned + Default>(
+    text: &str,
+    wanted: &str,
+) -> std::result::Result<Option<T>, qicore::Mistakes> {
     let mut document = qicore::Settings::parse(text)?;
     for mut sink in document.take_sections("sink")? {
-        if sink.take_str("type")?.as_deref() == Some("timescale") {
+        if sink.take_str("type")?.as_deref() == Some(wanted) {
             return match sink.take_section("tables")? {
                 Some(tables) => tables.read().map(Some),
-                None => Ok(Some(Default::default())),
+                None => Ok(Some(T::default())),
             };
         }
     }

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "binance")]
 pub mod binance;
+#[cfg(feature = "clickhouse")]
+mod clickhouse;
 #[cfg(feature = "coinbase")]
 pub mod coinbase;
 #[cfg(feature = "replay")]
@@ -16,18 +18,22 @@ pub mod generator;
 pub mod kraken;
 #[cfg(feature = "replay")]
 pub mod replay;
+#[cfg(any(feature = "clickhouse", feature = "timescale"))]
+pub mod stored;
 #[cfg(feature = "timescale")]
-pub mod timescale;
+mod timescale;
 mod venue;
 
 use qicore_data::{Build, Plugin, Source};
 
+#[cfg(feature = "clickhouse")]
+pub use clickhouse::{ClickhouseRows, ClickhouseRowsConfig};
 #[cfg(feature = "generator")]
 pub use generator::Generator;
 #[cfg(feature = "replay")]
 pub use replay::Replay;
 #[cfg(feature = "timescale")]
-pub use timescale::TimescaleRows;
+pub use timescale::{TimescaleRows, TimescaleRowsConfig};
 pub use venue::{NewDecoder, SymbolMap, VENUES, Venue, VenueContext, book};
 
 /// The builder of a source, where its feature is on.
@@ -60,6 +66,12 @@ pub const SOURCES: &[Plugin<Box<dyn Source>>] = &[
         "rows stored in TimescaleDB or PostgreSQL, in the order of their times",
         "timescale",
         build!("timescale", timescale::TimescaleRows),
+    ),
+    Plugin::behind(
+        "clickhouse",
+        "rows stored in ClickHouse, each once, in the order of their times",
+        "clickhouse",
+        build!("clickhouse", clickhouse::ClickhouseRows),
     ),
     Plugin::behind(
         "dead-letters",

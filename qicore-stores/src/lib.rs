@@ -23,6 +23,7 @@ shared! {
     reading Cursor Foreign Page Reading;
     section;
     selection Selection;
+    stored Stored;
 }
 
 #[cfg(feature = "clickhouse")]

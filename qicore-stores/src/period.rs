@@ -17,6 +17,7 @@ impl Period {
     }
 
     /// Whether it is so many days at least, with months of 30 days; `off` is for ever.
+    #[cfg(feature = "timescale")]
     pub(crate) fn is_at_least_days(&self, days: u32) -> bool {
         let hours = self.0.as_deref().and_then(hours);
         hours.is_none_or(|hours| hours >= f64::from(24 * days))
@@ -28,6 +29,7 @@ impl Period {
     }
 
     /// The number and the unit, in the singular.
+    #[cfg(feature = "clickhouse")]
     pub(crate) fn parts(&self) -> Option<(&str, &str)> {
         let (number, unit) = self.0.as_deref()?.split_once(' ')?;
         Some((number, unit.strip_suffix('s').unwrap_or(unit)))

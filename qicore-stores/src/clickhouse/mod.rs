@@ -105,8 +105,13 @@ impl Store {
         Err(Error::new(ErrorKind::Schema, "clickhouse.check", message).with("database", &self.tables.database))
     }
 
+    /// Lets go of idle connections. There is nothing to wait for.
+    pub async fn close(&self) {}
+
     /// A table or view of the database, as SQL names it.
     fn qualified(&self, name: &str) -> String {
         format!("`{}`.{name}", self.tables.database)
     }
 }
+
+crate::stored::stored!(Store);

@@ -128,3 +128,5 @@ impl Store {
         format!("{}.{name}", schema::quoted(&self.tables.schema))
     }
 }
+
+crate::stored::stored!(Store);

@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of services.sh
 # ClickHouse: the engine with its own HTTP server, out of the library that chDB's npm package has, in a process of
 # clickhouse-launcher.rs. Data survives SIGKILL. It cannot do everything: asynchronous inserts run synchronously, there is
-# no Keeper and so no replication, no SQL for users, no HTTPS listener.
+# no Keeper and so no replication, no SQL for users, no HTTPS listener. And it aborts when a connection is cut in the middle
+# of a request.
 #
 # QICORE_CLICKHOUSE_CONFIG  a configuration file (its <users_config> names a file of users) instead of the defaults
 # QICORE_CLICKHOUSE_OPTS    more arguments, as clickhouse-local takes them

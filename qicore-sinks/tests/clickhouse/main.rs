@@ -1,6 +1,13 @@
 //! The sink on a real server.
 
+mod access;
+mod both_stores;
 mod conformance;
+mod corrections;
+mod cuts;
+mod outages;
+mod refusals;
+mod rollups;
 mod round_trip;
 
 #[path = "../common/mod.rs"]
@@ -8,9 +15,7 @@ mod common;
 #[path = "../../../qicore-stores/tests/servers/mod.rs"]
 mod servers;
 
-use std::sync::Arc;
-
-use qicore_data::{Checkpoint, Delivery, Event, Lane, Position, Receipt, Sink, WriterId};
+use qicore_data::{Event, Sink, WriterId};
 use qicore_sinks::Clickhouse;
 
 use common::*;

@@ -4,11 +4,14 @@
 #![allow(dead_code)]
 
 pub(crate) mod edges;
+pub(crate) mod log;
+pub(crate) mod proxy;
 
 #[path = "../../../qicore-data/tests/one_of_each/mod.rs"]
 mod one_of_each;
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use qicore_data::{
@@ -171,4 +174,18 @@ pub(crate) fn pipeline(name: &str, source: Scripted, sink: impl Sink + 'static) 
         .source(source)
         .sink_with(Arc::new(sink), options.name("sink"))
         .options(Options::default())
+}
+
+/// Drops a future once it has waited more than so many times: at the same places however fast the machine is.
+pub(crate) async fn dropped_after<T>(waits: u64, future: impl Future<Output = T>) -> Option<T> {
+    let (mut future, mut waited) = (std::pin::pin!(future), 0);
+    std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if waited == waits => Poll::Ready(None),
+        Poll::Pending => {
+            waited += 1;
+            Poll::Pending
+        }
+    })
+    .await
 }

@@ -1,71 +1,21 @@
 //! Who is let in: what is refused is told at once, by name, and without the password.
 
-use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use qicore_data::{Error, ErrorKind, RetryAdvice, Secret, Sink, WriterId};
 use qicore_sinks::Timescale;
 use qicore_stores::timescale::{Connection, TlsMode};
-use qicore_stream::Pipeline;
 
+use crate::common::log::Log;
 use crate::servers::{self, Database, Own};
 use crate::{assert_same, market, put};
 
 const PASSWORD: &str = "hunter2-s3cr3t";
 
-/// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// Everything down to the driver's own lines.
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(move || log.clone());
-        tracing::subscriber::set_default(subscriber.finish())
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-/// A pipeline with the sink's own patience, which would try for ever what may pass. Gives its error, in which and in the
-/// log there must be no password.
+/// Gives the error of a pipeline with such a connection.
 async fn refused(connection: Connection) -> Error {
-    let log = Log::default();
-    let listening = log.listen();
-    let sink = Timescale::new(connection);
-    let told = format!("{sink:?} {:?}", sink.capabilities());
-    let (source, _) = market(1, 100);
-    let run = Pipeline::builder("p").source(source).sink(sink).build().unwrap().run();
-    let ended = tokio::time::timeout(Duration::from_secs(20), run).await;
-    let error = ended
-        .unwrap_or_else(|_| panic!("tried for ever: {}", log.text()))
-        .unwrap_err();
-    drop(listening);
-    let mut all = format!("{told} {error} {error:?} {}", log.text());
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        all.push_str(&format!("{error} {error:?}"));
-        cause = error.source();
-    }
-    assert!(!all.contains(PASSWORD), "{all}");
-    error
+    crate::common::log::refused(Timescale::new(connection), PASSWORD).await
 }
 
 fn by_parts(place: &Database, user: &str, database: &str) -> Connection {

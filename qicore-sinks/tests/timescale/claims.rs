@@ -7,7 +7,7 @@ use qicore_sinks::Timescale;
 use qicore_stores::timescale::TlsMode;
 use sqlx::Executor;
 
-use crate::proxy::{Fate, Proxy};
+use crate::common::proxy::{Fate, Proxy};
 use crate::servers::{self, Database};
 use crate::{assert_done, assert_same, delivery, held, market, open, pipeline, sink, until_blocked};
 
@@ -140,12 +140,11 @@ async fn an_older_run_that_hangs_in_a_copy_is_ended() {
     let place = servers::postgres().await;
     let (_, events) = market(1, 4000);
     open(&place, "p").await.close().await.unwrap();
-    let proxy = Proxy::new(
-        &place,
-        |number| if number == 0 { Fate::Stall(60_000) } else { Fate::Sound },
-    )
+    let proxy = Proxy::new(place.port(), |number| {
+        if number == 0 { Fate::Stall(60_000) } else { Fate::Sound }
+    })
     .await;
-    let through = proxy.place(&place);
+    let through = place.at_port(proxy.port());
     let older = Timescale::new(through.connection().tls(TlsMode::Disable).connections(1)).tables(place.tables());
     older.open(&WriterId::new("p", "sink")).await.unwrap();
     assert_eq!(held(&older, "l").await, 0);

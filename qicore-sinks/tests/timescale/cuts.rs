@@ -1,6 +1,5 @@
 //! Connections that are lost anywhere: nothing is lost with them, and nothing doubled.
 
-use std::task::Poll;
 use std::time::Duration;
 
 use qicore_data::{RetryPolicy, Sink};
@@ -8,24 +7,9 @@ use qicore_sinks::Timescale;
 use qicore_stores::timescale::TlsMode;
 use qicore_stream::{BreakerPolicy, Pipeline, SinkOptions};
 
-use crate::proxy::{Fate, Proxy};
+use crate::common::proxy::{Fate, Proxy, cuts};
 use crate::servers::{self, Database};
-use crate::{Random, assert_done, assert_same, delivery, held, market, open, pipeline, put};
-
-/// Fates of connections: cut after random numbers of bytes in one of the directions, small ones among them, until there
-/// have been `most`.
-fn cuts(seed: u64, most: u64) -> impl Fn(u64) -> Fate + Send + Sync {
-    move |number| {
-        let mut random = Random(1000 * seed + number);
-        let bits = 4 + random.below(10);
-        let bytes = 1 + random.below(1 << bits);
-        match number {
-            number if number >= most => Fate::Sound,
-            number if number.is_multiple_of(2) => Fate::CutUp(8 * bytes),
-            _ => Fate::CutDown(bytes),
-        }
-    }
-}
+use crate::{Random, assert_done, assert_same, delivery, dropped_after, held, market, open, pipeline, put};
 
 fn sink(place: &Database, tls: TlsMode) -> Timescale {
     Timescale::new(place.connection().tls(tls)).tables(place.tables())
@@ -39,9 +23,9 @@ async fn run_over(
     fate: impl Fn(u64) -> Fate + Send + Sync + 'static,
 ) -> u64 {
     place.store().migrate().await.unwrap();
-    let proxy = Proxy::new(place, fate).await;
+    let proxy = Proxy::new(place.port(), fate).await;
     let (source, expected) = market(3, size);
-    let run = pipeline("p", source, sink(&proxy.place(place), tls))
+    let run = pipeline("p", source, sink(&place.at_port(proxy.port()), tls))
         .build()
         .unwrap()
         .run();
@@ -100,8 +84,8 @@ async fn one_try_more_finds_the_unanswered_commit_done() {
             Fate::Sound
         }
     };
-    let proxy = Proxy::new(&place, fate).await;
-    let through = proxy.place(&place);
+    let proxy = Proxy::new(place.port(), fate).await;
+    let through = place.at_port(proxy.port());
     // One connection, which is the one that is told about.
     let sink = Timescale::new(through.connection().tls(TlsMode::Disable).connections(1)).tables(through.tables());
     sink.open(&qicore_data::WriterId::new("p", "sink")).await.unwrap();
@@ -128,7 +112,7 @@ async fn a_connection_that_stalls_is_given_up() {
         0..6 => Fate::Stall([40, 700, 1500, 3000, 20_000, 60_000][number as usize]),
         _ => Fate::Sound,
     };
-    let proxy = Proxy::new(&place, fate).await;
+    let proxy = Proxy::new(place.port(), fate).await;
     let (source, expected) = market(3, 3000);
     let retry = RetryPolicy::default()
         .retries(usize::MAX)
@@ -137,25 +121,11 @@ async fn a_connection_that_stalls_is_given_up() {
     let options = SinkOptions::default()
         .retry(retry)
         .breaker(BreakerPolicy::new(0, Duration::ZERO));
-    let sink = std::sync::Arc::new(sink(&proxy.place(&place), TlsMode::Disable));
+    let sink = std::sync::Arc::new(sink(&place.at_port(proxy.port()), TlsMode::Disable));
     let builder = Pipeline::builder("p").source(source).sink_with(sink, options);
     builder.build().unwrap().run().await.unwrap();
     assert!(proxy.met() >= 3, "only {} connections have stalled", proxy.met());
     assert_same(&place.all().await, &expected);
-}
-
-/// Drops a future once it has waited more than so many times: at the same places however fast the machine is.
-async fn dropped_after<T>(waits: u64, future: impl Future<Output = T>) -> Option<T> {
-    let (mut future, mut waited) = (std::pin::pin!(future), 0);
-    std::future::poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if waited == waits => Poll::Ready(None),
-        Poll::Pending => {
-            waited += 1;
-            Poll::Pending
-        }
-    })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

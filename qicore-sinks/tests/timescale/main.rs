@@ -7,7 +7,6 @@ mod corrections;
 mod cuts;
 mod hypertables;
 mod outages;
-mod proxy;
 mod refusals;
 mod roles;
 mod round_trip;

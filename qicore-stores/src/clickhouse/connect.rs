@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use clickhouse::error::Error as DriverError;
+use clickhouse::insert_formatted::InsertFormatted;
 use clickhouse::{Client, RowOwned, RowRead};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,6 +20,8 @@ use super::error::{is_of_server, mapped};
 
 /// How long a server that did not answer is passed over, where there is another one.
 const PASSED_OVER: Duration = Duration::from_secs(5);
+/// How much longer than its time a request is waited for.
+const GRACE: Duration = Duration::from_millis(500);
 /// Less than the server keeps a connection that nothing is asked on: one that it closes in the same moment would fail.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -84,6 +87,12 @@ impl Servers {
         order
     }
 
+    /// An insert that is ended when its time is over.
+    pub(super) fn insert(&self, server: &Server, sql: &str) -> InsertFormatted {
+        let timeout = Some(self.0.timeout);
+        server.client.insert_formatted_with(sql).with_timeouts(timeout, timeout)
+    }
+
     /// Asks one server after the other until one answers, or refuses what any of them would.
     pub(super) async fn each<'s, T, F>(
         &'s self,
@@ -94,7 +103,8 @@ impl Servers {
     {
         let mut last = None;
         for server in self.in_turn() {
-            let answer = tokio::time::timeout(self.0.timeout, request(server)).await;
+            // The driver ends its inserts by itself: given up here, they would hold their connection.
+            let answer = tokio::time::timeout(self.0.timeout + GRACE, request(server)).await;
             match answer.unwrap_or(Err(DriverError::TimedOut)) {
                 Ok(answer) => {
                     server.answered();
@@ -174,6 +184,8 @@ fn client(connection: &Connection, tls: &rustls::ClientConfig, endpoint: Endpoin
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    connector.set_tcp_user_timeout(Some(connection.timeout));
     connector.set_keepalive(Some(Duration::from_secs(60)));
     connector.set_connect_timeout(Some(connection.connect_timeout));
     let connector = hyper_rustls::HttpsConnectorBuilder::new()

@@ -3,7 +3,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use clickhouse::Client;
 use clickhouse::error::Error as DriverError;
 
 use super::Store;
@@ -82,7 +81,7 @@ impl Store {
         let inserted = self.servers.each(|server| async {
             self.settle(server, token).await;
             let text = token.sent();
-            let sent = self.send(&server.client, &sql, block, text).await;
+            let sent = self.send(server, &sql, block, text).await;
             if sent.as_ref().is_err_and(|told| !error::is_uncertain(told)) {
                 token.refused();
             }
@@ -113,10 +112,11 @@ impl Store {
         }
     }
 
-    async fn send(&self, client: &Client, sql: &str, block: &Block, token: String) -> Result<(), DriverError> {
+    async fn send(&self, server: &Server, sql: &str, block: &Block, token: String) -> Result<(), DriverError> {
         let asynchronous = if self.asynchronous { "1" } else { "0" };
-        let mut insert = client
-            .insert_formatted_with(sql)
+        let mut insert = self
+            .servers
+            .insert(server, sql)
             .with_setting("insert_deduplicate", "1")
             .with_setting("insert_deduplication_token", token)
             .with_setting("async_insert", asynchronous)

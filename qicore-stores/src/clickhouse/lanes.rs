@@ -67,9 +67,9 @@ impl Store {
         });
         let line = bytes::Bytes::from(row.to_string());
         let noted = self.servers.ask("clickhouse.lane", |server| async {
-            let mut insert = server
-                .client
-                .insert_formatted_with(&*sql)
+            let mut insert = self
+                .servers
+                .insert(server, &sql)
                 .with_setting("async_insert", "0")
                 .with_setting("insert_deduplicate", "0");
             if self.tables.sharded {

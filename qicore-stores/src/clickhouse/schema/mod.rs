@@ -282,23 +282,24 @@ pub(super) async fn migrate(servers: &Servers, tables: &Tables) -> Result<()> {
         }
         run(register(version, migration.name, tables)).await?;
     }
+    let changed = made != settings;
+    if changed && !made.is_empty() {
+        tracing::warn!(
+            database = tables.database,
+            from = made,
+            to = settings,
+            "the settings of the tables change"
+        );
+        // A table that was not wanted before, and views of other bars.
+        for statement in MIGRATIONS.iter().flat_map(|migration| steps(migration, tables)) {
+            run(statement).await?;
+        }
+    }
     // Before anything is set on tables that are others than they should be.
     verify::tables(servers, tables).await?;
-    if made != settings {
-        if !made.is_empty() {
-            tracing::warn!(
-                database = tables.database,
-                from = made,
-                to = settings,
-                "the settings of the tables change"
-            );
-            // A table that was not wanted before, and views of other bars.
-            for statement in MIGRATIONS.iter().flat_map(|migration| steps(migration, tables)) {
-                run(statement).await?;
-            }
-            for statement in settings::removals(servers, tables).await? {
-                run(statement).await?;
-            }
+    if changed {
+        for statement in settings::removals(servers, tables).await? {
+            run(statement).await?;
         }
         for statement in settings::statements(tables) {
             run(statement).await?;

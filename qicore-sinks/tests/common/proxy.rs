@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::servers::Database;
+use super::Random;
 
 /// What becomes of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,21 @@ pub(crate) enum Fate {
     Stall(u64),
     /// It is cut in place of the server's answer to a statement: the server has done it.
     Unanswered(&'static str),
+}
+
+/// Fates of connections: cut after random numbers of bytes in one of the directions, small ones among them, until there
+/// have been `most`.
+pub(crate) fn cuts(seed: u64, most: u64) -> impl Fn(u64) -> Fate + Send + Sync {
+    move |number| {
+        let mut random = Random(1000 * seed + number);
+        let bits = 4 + random.below(10);
+        let bytes = 1 + random.below(1 << bits);
+        match number {
+            number if number >= most => Fate::Sound,
+            number if number.is_multiple_of(2) => Fate::CutUp(8 * bytes),
+            _ => Fate::CutDown(bytes),
+        }
+    }
 }
 
 /// Between a sink and its server, on loopback.
@@ -40,9 +55,9 @@ impl Drop for Proxy {
 
 impl Proxy {
     /// `fate` is asked for each connection, by its number from 0.
-    pub(crate) async fn new(place: &Database, fate: impl Fn(u64) -> Fate + Send + Sync + 'static) -> Self {
+    pub(crate) async fn new(server: u16, fate: impl Fn(u64) -> Fate + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (port, server) = (listener.local_addr().unwrap().port(), place.port());
+        let port = listener.local_addr().unwrap().port();
         let met = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&met);
         let task = tokio::spawn(async move {
@@ -61,9 +76,9 @@ impl Proxy {
         Self { port, met, task }
     }
 
-    /// The place that this leads to.
-    pub(crate) fn place(&self, place: &Database) -> Database {
-        place.at_port(self.port)
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// How many connections have met their fate.

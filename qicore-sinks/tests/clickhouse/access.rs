@@ -1,0 +1,125 @@
+//! Who is let in: what is refused is told at once, by name, and without the password.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use qicore_data::{Error, ErrorKind, RetryAdvice, Secret, Sink, WriterId};
+use qicore_stores::clickhouse::{Connection, Tables};
+use qicore_stream::testkit::trades;
+
+use crate::common::log::Log;
+use crate::servers::{self, Own};
+use crate::{assert_done, delivery, held, same};
+
+const PASSWORD: &str = "hunter2-s3cr3t";
+
+/// A server with users: one who may do anything, one who may only read, and one with a quota of few inserts.
+fn guarded() -> (Own, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let users = format!(
+        "<clickhouse><profiles><default/><reader><readonly>1</readonly></reader></profiles>
+         <users>
+           <default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default>
+           <ingest><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></ingest>
+           <reader><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>reader</profile><quota>default</quota></reader>
+           <few><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>few</quota></few>
+         </users>
+         <quotas><default/><few><interval><duration>3</duration><query_inserts>2</query_inserts></interval></few></quotas></clickhouse>"
+    );
+    let users_file = folder.path().join("users.xml");
+    std::fs::write(&users_file, users).unwrap();
+    let config = format!(
+        "<clickhouse><users_config>{}</users_config></clickhouse>",
+        users_file.display()
+    );
+    let config_file: PathBuf = folder.path().join("config.xml");
+    std::fs::write(&config_file, config).unwrap();
+    (Own::clickhouse(config_file.to_str().unwrap()), folder)
+}
+
+/// Gives the error of a pipeline with such a connection.
+async fn refused(connection: Connection) -> Error {
+    let sink = qicore_sinks::Clickhouse::new(connection).tables(Tables::in_database("guarded"));
+    crate::common::log::refused(sink, PASSWORD).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_passwords_and_quotas() {
+    let (server, _folder) = guarded();
+    let with = |user: &str, password: &str| Connection::url(server.url()).user(user, Secret::new(password));
+    // In the URL, too, but with a character that the URL has another meaning for.
+    let (_, host) = server.url().split_once("//").unwrap();
+    for wrong in [
+        with("ingest", &format!("{PASSWORD}!")),
+        with("nobody", PASSWORD),
+        Connection::url(format!("http://ingest:{PASSWORD}%21@{host}")),
+    ] {
+        let error = refused(wrong).await;
+        assert_eq!(
+            (error.kind(), error.retry()),
+            (ErrorKind::Unauthorized, RetryAdvice::Never),
+            "{error}"
+        );
+        assert!(error.to_string().contains("connection.user"), "{error}");
+    }
+    let place = servers::Clickhouse::new(server.url(), "guarded");
+    for right in [
+        with("ingest", PASSWORD),
+        Connection::url(format!("http://ingest:{PASSWORD}@{host}")),
+    ] {
+        let log = Log::default();
+        let listening = log.listen();
+        let sink = qicore_sinks::Clickhouse::new(right).tables(place.tables());
+        sink.open(&WriterId::new(format!("{sink:?}").len().to_string(), "s"))
+            .await
+            .unwrap();
+        assert_eq!(held(&sink, "l").await, 0);
+        assert_done(&sink.write(&delivery("l", 0, trades(0..10))).await.unwrap());
+        drop(listening);
+        assert!(!log.text().contains(PASSWORD), "{}", log.text());
+    }
+    same(&place.all().await, &trades(0..10));
+    // Who may only read is told so.
+    let sink = qicore_sinks::Clickhouse::new(with("reader", PASSWORD)).tables(place.tables());
+    let opened = sink.open(&WriterId::new("r", "s")).await;
+    let written = match opened {
+        Ok(()) => match sink.checkpoint(&qicore_data::Lane::new("l")).await {
+            Ok(_) => sink.write(&delivery("l", 0, trades(10..20))).await.map(|_| ()),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    let error = written.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::Unauthorized, RetryAdvice::Never),
+        "{error}"
+    );
+    // A quota that is used up is waited for: two inserts in three seconds, of which each delivery makes two.
+    let sink = qicore_sinks::Clickhouse::new(with("few", PASSWORD)).tables(place.tables());
+    let source = qicore_stream::testkit::Scripted::lanes([("lane", trades(0..300))], 100);
+    let run = crate::pipeline("few", source, sink).build().unwrap().start();
+    let summary = tokio::time::timeout(Duration::from_secs(60), run.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        summary.stats.sinks[0].failures > 0,
+        "the quota was not used up: {:?}",
+        summary.stats
+    );
+    same(&place.all().await, &trades(0..300));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_tells_no_password() {
+    let log = Log::default();
+    let listening = log.listen();
+    let connection = Connection::url("http://127.0.0.1:1").user("u", Secret::new(PASSWORD));
+    let sink = qicore_sinks::Clickhouse::new(connection);
+    let error = sink.open(&WriterId::new("p", "s")).await.unwrap_err();
+    drop(listening);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let all = format!("{error} {error:?} {sink:?} {}", log.text());
+    assert!(!all.contains(PASSWORD), "{all}");
+}

@@ -37,7 +37,12 @@ impl ClickhouseConfig {
     /// [`Config`](qicore_data::ErrorKind::Config).
     pub fn check(&self) -> Result<()> {
         self.connection.check()?;
-        self.tables.check()
+        self.tables.check()?;
+        if !self.connection.replicas.is_empty() && !self.tables.replicated && !self.tables.sharded {
+            let message = "connection.replicas are servers with the same data: set tables.replicated or tables.sharded";
+            return Err(qicore_data::Error::config("clickhouse.config", message));
+        }
+        Ok(())
     }
 
     /// Whether events of this type have a table and are to be written.

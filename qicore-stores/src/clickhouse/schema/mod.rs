@@ -73,21 +73,24 @@ fn filled(sql: &str, tables: &Tables) -> String {
     } else {
         format!(" ON CLUSTER {cluster}")
     };
-    let database_text = tables.database.replace('\'', "\\'");
     text = CODECS
         .iter()
         .fold(text, |text, (place, codec)| text.replace(place, codec));
-    text.replace("{replacing:version}", &engine(tables, "version"))
-        .replace("{replacing:step}", &engine(tables, "step"))
-        .replace("{replacing:applied_at}", &engine(tables, "applied_at"))
-        .replace("{replacing}", &engine(tables, ""))
+    let text = text
         .replace("{storage}", &storage)
         .replace("{decimal}", tables.decimals.as_type())
         .replace("{rollup_from}", tables.rollup_from.as_str())
         .replace("{cluster}", cluster)
         .replace("{on_cluster}", &on_cluster)
         .replace("{database}", &quoted(&tables.database))
-        .replace("{database_text}", &database_text)
+        .replace("{database_text}", &tables.database);
+    // Last: a path has the server's own places to be filled in.
+    ["version", "step", "applied_at"]
+        .iter()
+        .fold(text, |text, version| {
+            text.replace(&format!("{{replacing:{version}}}"), &engine(tables, version))
+        })
+        .replace("{replacing}", &engine(tables, ""))
 }
 
 /// How columns are compressed, by measurement: a million candles of 500 symbols take 4.0 bytes a row so, 11.5 with the

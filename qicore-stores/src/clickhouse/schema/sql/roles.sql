@@ -14,8 +14,6 @@ CREATE SETTINGS PROFILE IF NOT EXISTS qicore_writer{on_cluster}
 
 CREATE ROLE IF NOT EXISTS qicore_reader{on_cluster} SETTINGS PROFILE 'qicore_reader';
 GRANT{on_cluster} SELECT ON {database}.* TO qicore_reader;
-GRANT{on_cluster} SELECT(database, name, type, engine, active, partition, rows, bytes_on_disk, table, is_readonly, absolute_delay, queue_size, sorting_key)
-    ON system.* TO qicore_reader;
 
 CREATE ROLE IF NOT EXISTS qicore_writer{on_cluster} SETTINGS PROFILE 'qicore_writer';
 GRANT{on_cluster} SELECT, INSERT ON {database}.* TO qicore_writer;

@@ -8,8 +8,9 @@ step() { printf '\n== %s (%ss)\n' "$*" "$SECONDS"; }
 command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc; }
 command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
 command -v psql >/dev/null || { apt-get update -qq && apt-get install -y -qq postgresql-client; }
+command -v curl >/dev/null || { apt-get update -qq && apt-get install -y -qq curl; }
 command -v node >/dev/null && command -v npm >/dev/null ||
-  { echo "node and npm are missing (20 or newer): TimescaleDB runs on them in the tests" >&2; exit 1; }
+  { echo "node and npm are missing (20 or newer): TimescaleDB and ClickHouse come by them in the tests" >&2; exit 1; }
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=1
 
 # Servers that all tests share; those that kill servers have some of their own. Gone with this script.
@@ -21,7 +22,7 @@ stop_services() {
 }
 trap stop_services EXIT
 step "servers"
-eval "$(QICORE_SERVICES_DIR=$services ./scripts/services.sh start --with $$ postgres timescale)"
+eval "$(QICORE_SERVICES_DIR=$services ./scripts/services.sh start --with $$ clickhouse postgres timescale)"
 
 step "format"
 cargo fmt --all --check
@@ -47,10 +48,16 @@ cargo run --quiet --features timescale --example timescale
 told=$(cargo run --quiet --features timescale --example timescale)
 [[ $told = "0 rows written"* ]] || { echo "the second run wrote rows again: $told" >&2; exit 1; }
 
+step "example: clickhouse"
+cargo run --quiet --features clickhouse --example clickhouse
+told=$(cargo run --quiet --features clickhouse --example clickhouse)
+[[ $told = "0 rows written"* ]] || { echo "the second run wrote rows again: $told" >&2; exit 1; }
+
 step "crash campaigns"
 ./scripts/crash-campaign.sh files 4
 ./scripts/crash-campaign.sh timescale 3
 ./scripts/crash-campaign.sh timescale-wasm 1
+./scripts/crash-campaign.sh clickhouse 3
 
 if command -v cargo-deny >/dev/null; then
   step "licences, bans, sources"

@@ -9,6 +9,7 @@ mod outages;
 mod refusals;
 mod rollups;
 mod round_trip;
+mod tls;
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -141,7 +141,7 @@ pub(super) fn mapped(operation: &'static str, error: DriverError) -> Error {
     let text = causes(&error);
     let (kind, retry) = match &error {
         // What the other side shows of itself will be the same the next time.
-        DriverError::Network(_) if text.contains("certificate") => (ErrorKind::Unauthorized, RetryAdvice::Never),
+        DriverError::Network(_) if text.to_lowercase().contains("certificate") => (ErrorKind::Unauthorized, RetryAdvice::Never),
         DriverError::Network(_) | DriverError::Custom(_) | DriverError::Other(_) | DriverError::BadResponse(_) => {
             (ErrorKind::Unavailable, RetryAdvice::Backoff)
         }

@@ -98,7 +98,7 @@ async fn refused(connection: Connection) {
         (ErrorKind::Unauthorized, RetryAdvice::Never),
         "{error}"
     );
-    assert!(error.to_string().contains("certificate"), "{error}");
+    assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
 }
 
 #[tokio::test]

@@ -174,13 +174,9 @@ impl Bench {
     }
 }
 
-async fn insert<T: Serialize + clickhouse::RowOwned + clickhouse::RowWrite>(
-    client: &Client,
-    table: &str,
-    rows: impl Iterator<Item = T>,
-) -> Result<Duration>
+async fn insert<T>(client: &Client, table: &str, rows: impl Iterator<Item = T>) -> Result<Duration>
 where
-    for<'a> T: clickhouse::Row<Value<'a> = T>,
+    T: Serialize + clickhouse::RowOwned + clickhouse::RowWrite + for<'a> clickhouse::Row<Value<'a> = T>,
 {
     let start = Instant::now();
     let mut insert = client.insert_unescaped::<T>(table).await?;

@@ -46,6 +46,10 @@ struct From {
 impl From {
     fn read(self) -> Result<Secret, String> {
         match (self.env, self.file) {
+            // It may be the secret itself.
+            (Some(name), None) if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
+                Err("env is not the name of a variable: letters, digits and underscores".into())
+            }
             (Some(name), None) => match std::env::var(&name) {
                 Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
                 _ => Err(format!("missing secret: set the environment variable {name}")),
@@ -92,6 +96,12 @@ mod tests {
     fn a_missing_variable_is_named() {
         let error = toml::from_str::<Config>("key = { env = \"QICORE_NO_SUCH_SECRET\" }").unwrap_err();
         assert!(error.message().contains("QICORE_NO_SUCH_SECRET"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_in_place_of_a_variables_name_is_not_told() {
+        let error = toml::from_str::<Config>("key = { env = \"http://u:hunter2@h\" }").unwrap_err();
+        assert!(!error.message().contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -239,8 +239,23 @@ fn mistake(document: &str, error: &toml::de::Error, fallback: usize) -> Mistake 
     let at = error.span().map_or(fallback, |span| span.start);
     Mistake {
         line: line_of(document, at),
-        message: error.message().trim().replace('\n', "; "),
+        message: without_urls(&error.message().trim().replace('\n', "; ")),
     }
+}
+
+/// What a value of the wrong kind is quoted with may be a URL, with a password in it.
+fn without_urls(message: &str) -> String {
+    let mut parts = message.split('"');
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for (at, part) in parts.enumerate() {
+        told.push('"');
+        told.push_str(if at % 2 == 0 && part.contains("://") {
+            "…"
+        } else {
+            part
+        });
+    }
+    told
 }
 
 /// Serde form of a duration in configuration: `"250ms"`, `"5s"`, `"2m"`, `"1h"`.

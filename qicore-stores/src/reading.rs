@@ -86,7 +86,7 @@ impl Reading {
     /// All rows that are left, for ranges that are known to be small.
     ///
     /// # Errors
-    /// As [`next`](Self::next), and [`Decode`](ErrorKind::Decode) for a row that is [no event](Foreign).
+    /// As [`next`](Self::next), and [`Decode`](qicore_data::ErrorKind::Decode) for a row that is [no event](Foreign).
     pub async fn all(mut self) -> Result<Vec<Event>> {
         let mut events = Vec::new();
         while let Some(page) = self.next().await? {

@@ -1,5 +1,6 @@
 //! One lane's writer: how many rows it has written, and what waits for a checkpoint.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use qicore_data::{Checkpoint, Delivery, Error, ErrorKind, Lane, Receipt, Result, RetryAdvice};
@@ -19,6 +20,9 @@ pub(super) struct LaneWriter {
     lane: Lane,
     /// Whether the store was asked what it holds.
     taken: bool,
+    /// A number that no other taking up of a lane has. A batch of an earlier one is not to be taken for one of this: the
+    /// server may have noted its token without its rows.
+    run: u64,
     finished: bool,
     /// Rows up to the stored checkpoint, over all runs.
     rows: u64,
@@ -37,6 +41,7 @@ impl LaneWriter {
             shared,
             lane,
             taken: false,
+            run: 0,
             finished: false,
             rows: 0,
             staged: Vec::new(),
@@ -52,6 +57,7 @@ impl LaneWriter {
         self.staged.clear();
         self.loading = None;
         self.taken = true;
+        self.run = RandomState::new().hash_one(self.lane.as_str());
         self.rows = held.as_ref().map_or(0, |held| held.rows);
         let checkpoint = held.map(|held| held.checkpoint);
         self.finished = checkpoint.as_ref().is_some_and(|held| held.finished);
@@ -107,9 +113,10 @@ impl LaneWriter {
     /// Puts the rows into their tables. Gives those that are refused.
     async fn load(&mut self, delivery: &Delivery, token: &str) -> Result<Vec<(usize, Error)>> {
         let first = self.rows + self.staged();
+        let token = format!("{:016x}/{token}", self.run);
         let load = match self.loading.take() {
-            Some(load) if load.is_of(token, first) => load,
-            _ => Load::new(&self.shared, &self.lane, delivery, first),
+            Some(load) if load.is_of(&token, first) => load,
+            _ => Load::new(&self.shared, &self.lane, delivery, token, first),
         };
         let load = self.loading.insert(load);
         load.finish(&self.shared, delivery, &mut self.most_rows)

@@ -5,12 +5,17 @@ use std::ops::Range;
 
 use qicore_data::{Delivery, Error, Lane, Result};
 use qicore_stores::clickhouse::Table;
-use qicore_stores::clickhouse::write::{Block, Failure, Numbered, Token, encode, lane_number};
+use qicore_stores::clickhouse::write::{Failure, Numbered, Token, encode, lane_number};
 
 use super::Shared;
 
+/// Where the server's memory is short for fewer rows than these, it is not for them.
+const FEWEST: usize = 1000;
+
 /// A delivery, and what is yet to be done with it. Holds no rows.
 pub(super) struct Load {
+    /// What tells it from all other deliveries, of other runs, too: of a live source, or after a change of the pipeline,
+    /// other rows may come under the same offsets.
     token: String,
     /// The number of the first row.
     first: u64,
@@ -23,12 +28,14 @@ pub(super) struct Load {
 struct Piece {
     table: &'static Table,
     rows: Range<usize>,
+    /// Whether a row that the server refuses is looked for.
+    searched: bool,
     /// Once it has been encoded; its rows are the same each time.
     token: Option<Token>,
 }
 
 impl Load {
-    pub(super) fn new(shared: &Shared, lane: &Lane, delivery: &Delivery, first: u64) -> Self {
+    pub(super) fn new(shared: &Shared, lane: &Lane, delivery: &Delivery, token: String, first: u64) -> Self {
         let wanted = |table: &&'static Table| shared.config.wants(table.event_type);
         let pieces = Table::all().iter().filter(wanted).filter_map(|table| {
             let rows = delivery
@@ -38,11 +45,12 @@ impl Load {
             (rows > 0).then_some(Piece {
                 table,
                 rows: 0..rows,
+                searched: false,
                 token: None,
             })
         });
         Self {
-            token: delivery.token(),
+            token,
             first,
             lane: lane_number(&shared.writer, lane),
             pieces: pieces.collect(),
@@ -66,16 +74,24 @@ impl Load {
     pub(super) async fn finish(&mut self, shared: &Shared, delivery: &Delivery, most_rows: &mut usize) -> Result<()> {
         while let Some(piece) = self.pieces.front_mut() {
             if piece.rows.len() > *most_rows {
-                self.cut(*most_rows);
+                self.cut(*most_rows, false);
                 continue;
             }
             let rows = numbered(piece, delivery, self.first);
             let block = encode(piece.table, shared.store.tables().decimals, self.lane, &rows);
-            let token = piece
-                .token
-                .get_or_insert_with(|| Token::new(named(&self.token, self.lane, piece.table, &block)));
+            let named = || Token::new(format!("{}/{}/{:?}", self.token, piece.table.name, piece.rows));
+            let token = piece.token.get_or_insert_with(named);
             let sent = match block.rows {
                 0 => Ok(()),
+                // Gathered with rows of others, it would be refused for theirs.
+                _ if piece.searched => {
+                    shared
+                        .store
+                        .clone()
+                        .asynchronous(false)
+                        .insert(piece.table, &block, token)
+                        .await
+                }
                 _ => shared.store.insert(piece.table, &block, token).await,
             };
             match sent {
@@ -84,9 +100,9 @@ impl Load {
                     self.refused.extend(unfit);
                     self.pieces.pop_front();
                     // Memory may have been short for a moment.
-                    *most_rows = most_rows.saturating_add(*most_rows / 4);
+                    *most_rows = most_rows.saturating_mul(2);
                 }
-                Err(Failure::Row(reason)) if block.rows == 1 => {
+                Err(Failure::Row(reason)) if block.rows == 1 && (piece.searched || !shared.config.async_insert) => {
                     let sound = |row: &&Numbered<'_>| !block.unfit.iter().any(|(place, _)| *place == row.place);
                     let place = rows.iter().find(sound).map(|row| row.place as usize);
                     self.refused.extend(place.map(|place| (place, reason)));
@@ -97,10 +113,10 @@ impl Load {
                 Err(Failure::Row(reason)) => {
                     tracing::debug!(table = piece.table.name, rows = block.rows, %reason, "looking for the row");
                     let half = piece.rows.len().div_ceil(2);
-                    self.cut(half);
+                    self.cut(half, true);
                 }
-                Err(Failure::TooLarge(reason)) if block.rows > 1 => {
-                    *most_rows = piece.rows.len().div_ceil(2);
+                Err(Failure::TooLarge(reason)) if piece.rows.len() > FEWEST => {
+                    *most_rows = (piece.rows.len() / 2).max(FEWEST);
                     tracing::warn!(table = piece.table.name, rows = block.rows, most_rows, %reason, "smaller blocks");
                     return Err(reason);
                 }
@@ -111,7 +127,7 @@ impl Load {
     }
 
     /// Cuts the first piece into pieces of so many rows.
-    fn cut(&mut self, most: usize) {
+    fn cut(&mut self, most: usize, searched: bool) {
         let Some(piece) = self.pieces.pop_front() else { return };
         let starts: Vec<usize> = piece.rows.clone().step_by(most.max(1)).collect();
         for start in starts.into_iter().rev() {
@@ -119,6 +135,7 @@ impl Load {
             self.pieces.push_front(Piece {
                 table: piece.table,
                 rows,
+                searched: piece.searched || searched,
                 token: None,
             });
         }
@@ -136,15 +153,4 @@ fn numbered<'d>(piece: &Piece, delivery: &'d Delivery, first: u64) -> Vec<Number
         event,
     });
     rows.collect()
-}
-
-/// What tells a block from all others. The rows are a part of it: after a restart with another configuration, or of a live
-/// source, other rows may come under the same offsets.
-fn named(delivery: &str, lane: u64, table: &Table, block: &Block) -> String {
-    format!(
-        "{lane:016x}/{delivery}/{}/{}/{:016x}",
-        table.name,
-        block.rows,
-        block.mark()
-    )
 }

@@ -5,7 +5,7 @@
 //!
 //! - Every row has a key that is the same whenever it is written again: the venue's (a candle's opening time, a trade's
 //!   id), or for rows without one the row's number in its lane. Tables replace rows by key.
-//! - A batch is sent with a token made of its lane, its range and its rows. Where the answer was lost it is sent again
+//! - A batch is sent with a token made of its run, its lane and its range. Where the answer was lost it is sent again
 //!   under the same one, and the server passes over what it has.
 //! - How far a lane has come is noted after its rows are in. A restart goes on from there, with the same numbers.
 //!

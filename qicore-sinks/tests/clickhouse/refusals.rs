@@ -174,3 +174,40 @@ async fn a_lane_that_was_not_asked_for_is_not_begun_anew() {
     let error = sink.write(&delivery("lane", 50, trades(0..10))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error}");
 }
+
+/// Tables of others that have one of our names are left alone, and nothing is made beside them.
+#[tokio::test]
+async fn somebody_elses_tables_are_left_alone() {
+    for (name, create) in [
+        ("ohlcv_daily", "(a Int32) ENGINE = MergeTree ORDER BY a"),
+        ("trades", "(a Int32) ENGINE = MergeTree ORDER BY a"),
+        ("qicore_lanes", "(a Int32) ENGINE = ReplacingMergeTree ORDER BY a"),
+        ("qicore_schema", "(a Int32) ENGINE = MergeTree ORDER BY a"),
+    ] {
+        let place = servers::clickhouse();
+        place.sql("CREATE DATABASE {db}").await;
+        place.sql(&format!("CREATE TABLE {{db}}.{name} {create}")).await;
+        place.sql(&format!("INSERT INTO {{db}}.{name} VALUES (7)")).await;
+        let error = sink(&place).open(&WriterId::new("p", "s")).await.unwrap_err();
+        assert!(
+            error.kind() == ErrorKind::Schema && error.to_string().contains(&format!("table={name}")),
+            "{error}"
+        );
+        assert_eq!(place.value::<i32>(&format!("SELECT a FROM {{db}}.{name}")).await, 7);
+        let tables = "SELECT count() FROM system.tables WHERE database = '{db}'";
+        assert_eq!(place.value::<u64>(tables).await, 1);
+    }
+}
+
+/// Rows were deleted by hand, and the lane is begun anew: what is sent again is taken.
+#[tokio::test]
+async fn rows_that_were_deleted_can_be_written_again() {
+    let place = servers::clickhouse();
+    crate::put(&place, "p", trades(0..100)).await;
+    place
+        .sql("ALTER TABLE {db}.trades DELETE WHERE 1 SETTINGS mutations_sync = 2")
+        .await;
+    place.sql("TRUNCATE TABLE {db}.qicore_lanes").await;
+    crate::put(&place, "p", trades(0..100)).await;
+    same(&place.all().await, &trades(0..100));
+}

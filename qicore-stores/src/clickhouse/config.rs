@@ -41,7 +41,8 @@ pub struct Connection {
     /// `http[s]://[USER[:PASSWORD]@]HOST[:PORT]`; a secret, since a password may be in it. Credentials are sent as
     /// headers, never in a URL. Default `http://localhost:8123`.
     pub url: Option<Secret>,
-    /// More replicas of the same data. Requests go to them in turn, and past those that do not answer.
+    /// More replicas of the same data. Requests go to them in turn, and past those that do not answer. A row that is on one
+    /// replica alone is lost with it, unless `insert_quorum` is set in `settings`.
     pub replicas: Vec<Secret>,
     /// The user.
     pub user: Option<String>,
@@ -93,6 +94,8 @@ section!(Connection, "connection.url = { env = \"QICORE_CLICKHOUSE_URL\" }");
 
 /// Settings that the store gives itself, for its promises hang on them.
 const OWN_SETTINGS: &[&str] = &[
+    "additional_result_filter",
+    "additional_table_filters",
     "async_insert",
     "database",
     "default_format",
@@ -100,8 +103,12 @@ const OWN_SETTINGS: &[&str] = &[
     "input_format_native_allow_types_conversion",
     "insert_deduplicate",
     "insert_deduplication_token",
+    "limit",
+    "offset",
     "password",
     "query",
+    "query_id",
+    "session_id",
     "user",
     "wait_for_async_insert",
 ];
@@ -176,20 +183,23 @@ impl Connection {
     /// # Errors
     /// [`Config`](qicore_data::ErrorKind::Config). No URL is in the message.
     pub fn check(&self) -> Result<()> {
-        if self.connections == 0 {
-            return Err(config("connections must be at least 1"));
+        if !(1..=1000).contains(&self.connections) {
+            return Err(config("connections must be 1 to 1000"));
+        }
+        if self.connect_timeout.is_zero() || self.timeout.is_zero() {
+            return Err(config("connect_timeout and timeout must be more than nothing"));
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err(config("tls_cert and tls_key go together"));
         }
-        if let Some(name) = self.settings.keys().find(|name| OWN_SETTINGS.contains(&name.as_str())) {
+        // Also what would end an answer in the middle and call it whole.
+        let own = |name: &&String| OWN_SETTINGS.contains(&name.as_str()) || name.ends_with("_overflow_mode");
+        if let Some(name) = self.settings.keys().find(own) {
             return Err(config(format!("settings.{name} is not for you to set")));
         }
-        if let Some(user) = self.user.as_deref().filter(|user| user.contains([':', '@', '/'])) {
-            let _ = user;
-            return Err(config(
-                "user is no name: a URL is set as connection.url, a password as connection.password",
-            ));
+        if self.user.as_deref().is_some_and(|user| user.contains([':', '@', '/'])) {
+            let message = "user is no name: a URL is set as connection.url, a password as connection.password";
+            return Err(config(message));
         }
         self.endpoints().map(drop)
     }

@@ -101,10 +101,22 @@ impl Servers {
     where
         F: Future<Output = Result<T, DriverError>>,
     {
+        // The driver ends its inserts by itself: given up here, they would hold their connection.
+        self.each_within(Some(self.0.timeout + GRACE), request).await
+    }
+
+    /// The same with another limit, or none.
+    pub(super) async fn each_within<'s, T, F>(
+        &'s self,
+        limit: Option<Duration>,
+        request: impl Fn(&'s Server) -> F,
+    ) -> Result<T, (DriverError, &'s Server)>
+    where
+        F: Future<Output = Result<T, DriverError>>,
+    {
         let mut last = None;
         for server in self.in_turn() {
-            // The driver ends its inserts by itself: given up here, they would hold their connection.
-            let answer = tokio::time::timeout(self.0.timeout + GRACE, request(server)).await;
+            let answer = tokio::time::timeout(limit.unwrap_or(Duration::MAX), request(server)).await;
             match answer.unwrap_or(Err(DriverError::TimedOut)) {
                 Ok(answer) => {
                     server.answered();
@@ -204,7 +216,6 @@ fn client(connection: &Connection, tls: &rustls::ClientConfig, endpoint: Endpoin
     let mut client = Client::with_http_client(http)
         .with_url(endpoint.url.as_str())
         .with_product_info(&connection.application_name, env!("CARGO_PKG_VERSION"))
-        .with_setting("log_comment", &connection.application_name)
         .with_compression(if compressed {
             clickhouse::Compression::Lz4
         } else {
@@ -213,12 +224,13 @@ fn client(connection: &Connection, tls: &rustls::ClientConfig, endpoint: Endpoin
     for (name, value) in &connection.settings {
         client = client.with_setting(name, value);
     }
+    let named = endpoint.user.is_some();
     if let Some(user) = endpoint.user {
         client = client.with_user(user);
     }
     match endpoint.password {
         Some(password) => client = client.with_password(password.expose()),
-        None if connection.tls_cert.is_some() => {
+        None if connection.tls_cert.is_some() && named => {
             client = client.with_header("X-ClickHouse-SSL-Certificate-Auth", "on");
         }
         None => {}

@@ -67,7 +67,7 @@ fn verdict(code: u32) -> (ErrorKind, RetryAdvice, Option<&'static str>) {
     use ErrorKind as Kind;
     use RetryAdvice::{Backoff, Never};
     match code {
-        192..=195 | 516 => (
+        192..=195 | 511 | 516 => (
             Kind::Unauthorized,
             Never,
             Some("check connection.user and its password"),
@@ -82,13 +82,18 @@ fn verdict(code: u32) -> (ErrorKind, RetryAdvice, Option<&'static str>) {
             Never,
             Some("the user's profile is read-only or fixes a setting: see `qicore schema clickhouse --roles`"),
         ),
+        450 | 478 | 701 => (
+            Kind::Config,
+            Never,
+            Some("the server has no such volume, storage policy or cluster: see tables"),
+        ),
         81 => (
             Kind::Schema,
             Never,
             Some("the database is not there: let a sink make it"),
         ),
         115 => (Kind::Config, Never, Some("see connection.settings")),
-        8 | 10 | 16 | 20 | 36 | 43 | 44 | 46 | 47 | 50 | 53 | 57 | 60 | 62 | 70 | 80 => (
+        8 | 10 | 16 | 20 | 36 | 42 | 43 | 44 | 46 | 47 | 50 | 53 | 57 | 60 | 62 | 70 | 80 | 288 | 386 => (
             Kind::Schema,
             Never,
             Some("the schema is not as it was made: see `qicore schema clickhouse`"),
@@ -141,7 +146,9 @@ pub(super) fn mapped(operation: &'static str, error: DriverError) -> Error {
     let text = causes(&error);
     let (kind, retry) = match &error {
         // What the other side shows of itself will be the same the next time.
-        DriverError::Network(_) if text.to_lowercase().contains("certificate") => (ErrorKind::Unauthorized, RetryAdvice::Never),
+        DriverError::Network(_) if text.to_lowercase().contains("certificate") => {
+            (ErrorKind::Unauthorized, RetryAdvice::Never)
+        }
         DriverError::Network(_) | DriverError::Custom(_) | DriverError::Other(_) | DriverError::BadResponse(_) => {
             (ErrorKind::Unavailable, RetryAdvice::Backoff)
         }

@@ -82,11 +82,8 @@ impl Store {
             true => self.servers.all(operation, REPLICAS, &database).await?,
             false => Vec::new(),
         };
-        let local = |table: &Table| match self.tables.sharded {
-            true => format!("{}_local", table.name),
-            false => table.name.to_owned(),
-        };
-        let tables = Table::all().iter().map(local).map(|table| {
+        let names = Table::all().iter().map(|table| table.name).chain(["qicore_lanes"]);
+        let tables = names.map(|name| self.tables.local(name)).map(|table| {
             let found = parts.iter().find(|row| row.0 == table);
             let (_, rows, bytes, parts, most_parts) = found.cloned().unwrap_or_default();
             let replica = replicas.iter().find(|row| row.0 == table);

@@ -58,7 +58,7 @@ impl Token {
         }
     }
 
-    /// The batch was refused as a whole: nothing is there under its text.
+    /// The batch was refused as a whole, and nothing is noted under its text.
     fn refused(&self) {
         self.state().first = None;
     }
@@ -83,7 +83,12 @@ impl Store {
             let text = token.sent();
             let sent = self.send(server, &sql, block, text).await;
             if sent.as_ref().is_err_and(|told| !error::is_uncertain(told)) {
-                token.refused();
+                // Of a table that is not replicated, a batch may be noted that was not taken.
+                if self.tables.replicated {
+                    token.refused()
+                } else {
+                    token.renew()
+                }
             }
             sent
         });

@@ -70,7 +70,8 @@ impl Store {
             let mut insert = self
                 .servers
                 .insert(server, &sql)
-                .with_setting("async_insert", "0")
+                .with_setting("async_insert", if self.asynchronous { "1" } else { "0" })
+                .with_setting("wait_for_async_insert", "1")
                 .with_setting("insert_deduplicate", "0");
             if self.tables.sharded {
                 insert = insert.with_setting("distributed_foreground_insert", "1");

@@ -140,8 +140,10 @@ impl Store {
         for (condition, value) in conditions.iter().zip(values()) {
             query.condition(condition, [value]);
         }
+        // Of a sharded table the newest of all is looked for once, and not by each shard.
+        let among_all = if self.tables.sharded { "GLOBAL IN" } else { "IN" };
         let newest = format!(
-            "(symbol, exchange, timestamp) IN (SELECT symbol, exchange, max(timestamp) FROM {target}{among} GROUP BY symbol, exchange)"
+            "(symbol, exchange, timestamp) {among_all} (SELECT symbol, exchange, max(timestamp) FROM {target}{among} GROUP BY symbol, exchange)"
         );
         query.condition(&newest, values());
         let last = if table.order.contains(&"seq") {

@@ -73,13 +73,9 @@ pub(super) struct Query {
 impl Query {
     /// Selects a table's events, each once, and more behind them, without order.
     pub(super) fn of(store: &Store, table: &Table, more: Vec<String>) -> Self {
-        let decimal = store.tables.decimals.as_type();
         let own = table.columns.iter().map(|column| match column.stored {
             // The driver knows no names within a tuple.
-            Stored::Levels => format!(
-                "CAST({name} AS Array(Tuple({decimal}, {decimal}))) AS {name}",
-                name = column.name
-            ),
+            Stored::Levels => format!("arrayMap(level -> (level.1, level.2), {})", column.name),
             Stored::Word(_) => format!("toString({})", column.name),
             _ => column.name.to_owned(),
         });
@@ -186,8 +182,8 @@ fn values(cursor: &Cursor, table: &Table) -> Result<Vec<String>> {
 }
 
 async fn stream(store: &Store, table: &'static Table, query: &Query, page: BatchLimit, give: &Give) -> Result<()> {
-    // The first block, of any server that answers.
-    let begun = store.servers.each(|server| async {
+    // The first block, of any server that answers, however long it sorts.
+    let begun = store.servers.each_within(None, |server| async {
         let mut blocks = query.bound(server).fetch_native()?;
         let first = blocks.next().await?;
         Ok((blocks, first))

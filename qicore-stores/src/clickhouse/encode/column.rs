@@ -59,24 +59,33 @@ impl Column {
 
     /// Appends the values of some events. One that does not fit takes its place as nought, for the row to be taken out,
     /// and is told by the event's place among them.
-    pub(super) fn extend(&mut self, from: &columns::Column, events: &[&Event], mut unfit: impl FnMut(usize, Unfit)) {
-        let cells = events.iter().map(|event| from.cell(event)).enumerate();
+    pub(super) fn extend(&mut self, from: &columns::Column, events: &[&Event], unfit: impl FnMut(usize, Unfit)) {
+        let cells = events.iter().map(|event| from.cell(event));
         match self.stored {
-            Stored::Name => cells.for_each(|(_, cell)| self.name(&cell)),
-            Stored::Word(words) => {
-                cells.for_each(|(at, cell)| self.word(words, &cell).unwrap_or_else(|why| unfit(at, why)))
+            Stored::Name => cells.for_each(|cell| self.name(&cell)),
+            Stored::Word(words) => self.each(cells, |column, cell| column.word(words, cell), unfit),
+            Stored::Text => cells.for_each(|cell| self.text(&cell)),
+            Stored::Decimal | Stored::MaybeDecimal => self.each(cells, Self::decimal, unfit),
+            Stored::Time | Stored::MaybeTime => self.each(cells, Self::time, unfit),
+            Stored::Count | Stored::MaybeCount => cells.for_each(|cell| self.count(&cell)),
+            Stored::Flag => cells.for_each(|cell| self.values.push(u8::from(matches!(cell, Cell::Flag(true))))),
+            Stored::Levels => self.each(cells, Self::levels, unfit),
+            Stored::Object => cells.for_each(|cell| self.object(&cell)),
+        }
+    }
+
+    /// Appends values that may not fit.
+    #[inline]
+    fn each<'c>(
+        &mut self,
+        cells: impl Iterator<Item = Cell<'c>>,
+        push: impl Fn(&mut Self, &Cell<'_>) -> Result<(), Unfit>,
+        mut unfit: impl FnMut(usize, Unfit),
+    ) {
+        for (at, cell) in cells.enumerate() {
+            if let Err(reason) = push(self, &cell) {
+                unfit(at, reason);
             }
-            Stored::Text => cells.for_each(|(_, cell)| self.text(&cell)),
-            Stored::Decimal | Stored::MaybeDecimal => {
-                cells.for_each(|(at, cell)| self.decimal(&cell).unwrap_or_else(|why| unfit(at, why)));
-            }
-            Stored::Time | Stored::MaybeTime => {
-                cells.for_each(|(at, cell)| self.time(&cell).unwrap_or_else(|why| unfit(at, why)));
-            }
-            Stored::Count | Stored::MaybeCount => cells.for_each(|(_, cell)| self.count(&cell)),
-            Stored::Flag => cells.for_each(|(_, cell)| self.values.push(u8::from(matches!(cell, Cell::Flag(true))))),
-            Stored::Levels => cells.for_each(|(at, cell)| self.levels(&cell).unwrap_or_else(|why| unfit(at, why))),
-            Stored::Object => cells.for_each(|(_, cell)| self.object(&cell)),
         }
     }
 

@@ -56,7 +56,7 @@ fn scaled_slowly(mantissa: u128, from: u32, to: u32) -> Option<u128> {
         mantissa.checked_mul(TENS[(to - from) as usize])?
     } else {
         let beyond = TENS[(from - to) as usize];
-        (mantissa % beyond == 0).then_some(mantissa / beyond)?
+        mantissa.is_multiple_of(beyond).then_some(mantissa / beyond)?
     };
     (units < TENS[38]).then_some(units)
 }

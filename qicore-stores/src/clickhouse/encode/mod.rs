@@ -40,16 +40,6 @@ pub struct Block {
     pub unfit: Vec<(u32, Error)>,
 }
 
-impl Block {
-    /// A number that blocks of other rows do not have. Of two versions of this program it may differ.
-    pub fn mark(&self) -> u64 {
-        use std::hash::Hasher;
-        let mut hash = rustc_hash::FxHasher::default();
-        self.parts.iter().for_each(|part| hash.write(part));
-        hash.finish()
-    }
-}
-
 /// Rows that are encoded together.
 const TILE: usize = 256;
 
@@ -66,7 +56,7 @@ pub fn encode(table: &Table, decimals: Decimals, lane: u64, rows: &[Numbered<'_>
     }
     let sound: Vec<u32> = order
         .into_iter()
-        .filter(|at| !unfit.iter().any(|(bad, _)| bad == at))
+        .filter(|at| unfit.binary_search_by_key(at, |(bad, _)| *bad).is_err())
         .collect();
     let (parts, _) = filled(table, decimals, lane, rows, &sound);
     let told = unfit.into_iter().map(|(at, error)| (rows[at as usize].place, error));

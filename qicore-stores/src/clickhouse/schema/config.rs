@@ -80,7 +80,7 @@ pub struct Tables {
     pub cold_volume: Option<String>,
     /// The storage policy of all tables.
     pub storage_policy: Option<String>,
-    /// Replicated tables. Their paths are the server's defaults (`default_replica_path`), unless `replica_path` is set.
+    /// Replicated tables. Where neither `cluster` is set nor the database itself is a replicated one, `replica_path` must be.
     pub replicated: bool,
     /// The path of each table in Keeper, with the server's macros: `/clickhouse/tables/{shard}/{database}/{table}`.
     pub replica_path: Option<String>,
@@ -121,6 +121,14 @@ impl Tables {
         }
     }
 
+    /// The table of a name that holds rows itself.
+    pub(in crate::clickhouse) fn local(&self, table: &str) -> String {
+        match self.sharded {
+            true => format!("{table}_local"),
+            false => table.to_owned(),
+        }
+    }
+
     /// Sets how prices and sizes are kept.
     #[must_use]
     pub fn decimals(mut self, decimals: Decimals) -> Self {
@@ -144,6 +152,9 @@ impl Tables {
         if !is_plain(&self.database) {
             return fail("database must be 1 to 60 letters, digits and underscores, and not begin with a digit");
         }
+        if ["system", "information_schema"].contains(&self.database.to_lowercase().as_str()) {
+            return fail("database is one of the server's own");
+        }
         let names = [&self.cluster, &self.cold_volume, &self.storage_policy];
         if !names.into_iter().flatten().all(|name| is_plain(name)) {
             return fail("cluster, cold_volume and storage_policy must be letters, digits and underscores");
@@ -161,6 +172,16 @@ impl Tables {
             .is_some_and(|path| !path.starts_with('/') || !path.chars().all(plain))
         {
             return fail("replica_path must be like /clickhouse/tables/{shard}/{database}/{table}");
+        }
+        if self
+            .replica_path
+            .as_deref()
+            .is_some_and(|path| !path.contains("{table}"))
+        {
+            return fail("replica_path needs {table} in it: each table has a path of its own");
+        }
+        if !Timeframe::H1.contains(self.rollup_from) && self.rollup_from != Timeframe::H1 {
+            return fail("rollup_from must be bars that hours are made of: 1s to 1h");
         }
         if (self.cold_after == Period::OFF) != self.cold_volume.is_none() {
             return fail("cold_after and cold_volume go together");

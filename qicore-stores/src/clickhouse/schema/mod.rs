@@ -53,12 +53,9 @@ ORDER BY version";
 /// Fills in the names of a configuration. They have been checked to be no SQL of their own.
 fn filled(sql: &str, tables: &Tables) -> String {
     let mut text = sql.replace("{each_table}", &distributed(tables));
-    for table in names(tables).chain(["qicore_lanes", "ohlcv_hourly", "ohlcv_daily"]) {
-        let local = if tables.sharded {
-            format!("{table}_local")
-        } else {
-            table.to_owned()
-        };
+    let names = Table::all().iter().map(|table| table.name);
+    for table in names.chain(["qicore_lanes", "ohlcv_hourly", "ohlcv_daily"]) {
+        let local = tables.local(table);
         text = text
             .replace(&format!("{{local:{table}}}"), &format!("{{database}}.{local}"))
             .replace(&format!("{{table:{table}}}"), &format!("{{database}}.{table}"));
@@ -76,6 +73,9 @@ fn filled(sql: &str, tables: &Tables) -> String {
     text = CODECS
         .iter()
         .fold(text, |text, (place, codec)| text.replace(place, codec));
+    for column in ["volume", "quote_volume"] {
+        text = text.replace(&format!("{{sum:{column}}}"), &sum(tables.decimals, column));
+    }
     let text = text
         .replace("{storage}", &storage)
         .replace("{decimal}", tables.decimals.as_type())
@@ -101,8 +101,17 @@ const CODECS: [(&str, &str); 3] = [
     (" {codec:number}", " CODEC(Delta, ZSTD(1))"),
 ];
 
+/// Names have been checked to have nothing in them that would have to be escaped.
 fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "\\`"))
+    format!("`{name}`")
+}
+
+/// A day's sum may have more digits than each of its values.
+fn sum(decimals: Decimals, column: &str) -> String {
+    match decimals {
+        Decimals::Decimal128 => format!("sum(toDecimal256(bar.{column}, 18))"),
+        Decimals::Decimal256 | Decimals::Float64 => format!("sum(bar.{column})"),
+    }
 }
 
 fn engine(tables: &Tables, version: &str) -> String {
@@ -123,10 +132,6 @@ fn engine(tables: &Tables, version: &str) -> String {
 fn wanted(tables: &Tables) -> impl Iterator<Item = &'static Table> {
     let books = tables.books;
     Table::all().iter().filter(move |table| books || table.name != "books")
-}
-
-fn names(_: &Tables) -> impl Iterator<Item = &'static str> {
-    Table::all().iter().map(|table| table.name)
 }
 
 /// The tables above the shards'.
@@ -241,10 +246,13 @@ pub(super) async fn found(servers: &Servers, tables: &Tables) -> Result<Option<(
     if there == 0 {
         return Ok(None);
     }
-    let sql = filled(
-        "SELECT max(version), argMaxIf(name, applied_at, version = 0) FROM {database}.qicore_schema",
-        tables,
-    );
+    // Each shard has been told by whoever was connected to it.
+    let from = match tables.sharded {
+        true => "clusterAllReplicas('{cluster}', '{database_text}', 'qicore_schema')",
+        false => "{database}.qicore_schema",
+    };
+    let sql = format!("SELECT max(version), argMaxIf(name, applied_at, version = 0) FROM {from}");
+    let sql = filled(&sql, tables);
     let (version, settings): (u32, String) = servers.one("clickhouse.schema", &sql, &[]).await?;
     if version <= VERSION {
         return Ok(Some((version, settings)));
@@ -259,6 +267,7 @@ pub(super) async fn found(servers: &Servers, tables: &Tables) -> Result<Option<(
 /// Brings the schema up to date, makes its settings, and looks at the columns. What is there is never dropped.
 pub(super) async fn migrate(servers: &Servers, tables: &Tables) -> Result<()> {
     let run = async |sql: String| servers.execute("clickhouse.migrate", &sql).await;
+    verify::nothing_foreign(servers, tables).await?;
     let found = found(servers, tables).await?;
     let (held, made) = found.unwrap_or_default();
     let settings = settings::summary(tables);

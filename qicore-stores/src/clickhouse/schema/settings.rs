@@ -34,7 +34,7 @@ fn ttl(table: &Table, tables: &Tables) -> Vec<String> {
     if !table.is_by_time() {
         return Vec::new();
     }
-    let at = |what: String| format!("toDateTime(timestamp) + {what}");
+    let at = |what: String| format!("timestamp + {what}");
     let cold = interval(&tables.cold_after).zip(tables.cold_volume.as_ref());
     let moved = cold.map(|(after, volume)| format!("{} TO VOLUME '{volume}'", at(after)));
     let gone = interval(retention(table, tables)).map(|after| format!("{} DELETE", at(after)));
@@ -62,13 +62,7 @@ pub(super) async fn removals(servers: &Servers, tables: &Tables) -> Result<Vec<S
     let kept: Vec<String> = servers
         .all("clickhouse.schema", sql, &[("database", &tables.database)])
         .await?;
-    let local = |table: &Table| {
-        if tables.sharded {
-            format!("{}_local", table.name)
-        } else {
-            table.name.to_owned()
-        }
-    };
+    let local = |table: &Table| tables.local(table.name);
     let forever = wanted(tables).filter(|table| ttl(table, tables).is_empty() && kept.contains(&local(table)));
     let alter = |table: &Table| format!("ALTER TABLE {{local:{}}}{{on_cluster}} REMOVE TTL", table.name);
     Ok(forever.map(|table| filled(&alter(table), tables)).collect())

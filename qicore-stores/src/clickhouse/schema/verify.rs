@@ -1,4 +1,4 @@
-//! Whether the tables are still what they were made as.
+//! Whether the tables are what they were made as, or somebody else's.
 
 use std::collections::HashMap;
 
@@ -7,60 +7,143 @@ use qicore_data::{Error, ErrorKind, Result};
 use super::{Tables, types, wanted};
 use crate::clickhouse::connect::Servers;
 
+/// What is there.
+struct Found {
+    /// By table and column.
+    columns: HashMap<(String, String), String>,
+    /// The engine and the key of each table and view.
+    tables: HashMap<String, (String, String)>,
+}
+
+impl Found {
+    async fn ask(servers: &Servers, tables: &Tables) -> Result<Self> {
+        let database = [("database", tables.database.as_str())];
+        let sql = "SELECT table, name, type FROM system.columns WHERE database = {database:String}";
+        let columns: Vec<(String, String, String)> = servers.all("clickhouse.schema", sql, &database).await?;
+        let sql = "SELECT name, engine, sorting_key FROM system.tables WHERE database = {database:String}";
+        let held: Vec<(String, String, String)> = servers.all("clickhouse.schema", sql, &database).await?;
+        Ok(Self {
+            columns: columns
+                .into_iter()
+                .map(|(table, name, of)| ((table, name), of))
+                .collect(),
+            tables: held
+                .into_iter()
+                .map(|(name, engine, key)| (name, (engine, key)))
+                .collect(),
+        })
+    }
+}
+
+/// A table that holds rows, as it was made.
+struct Made {
+    /// Its name, and where there are shards that of the table above theirs.
+    names: Vec<String>,
+    columns: Vec<(String, String)>,
+    key: String,
+}
+
+fn made(tables: &Tables) -> Vec<Made> {
+    let owned = |columns: &[(&str, &str)]| -> Vec<(String, String)> {
+        columns
+            .iter()
+            .map(|(name, of)| ((*name).to_owned(), (*of).to_owned()))
+            .collect()
+    };
+    let both = |name: &str| match tables.sharded {
+        true => vec![tables.local(name), name.to_owned()],
+        false => vec![name.to_owned()],
+    };
+    let of_rows = wanted(tables).map(|table| Made {
+        names: both(table.name),
+        columns: types(table, tables.decimals)
+            .into_iter()
+            .map(|(name, of)| (name.to_owned(), of))
+            .collect(),
+        key: table.key.join(", "),
+    });
+    let lanes = [
+        ("pipeline", "String"),
+        ("sink", "String"),
+        ("lane", "String"),
+        ("position", "UInt64"),
+        ("finished", "Bool"),
+        ("rows", "UInt64"),
+        ("checkpoint", "String"),
+        ("step", "UInt64"),
+    ];
+    let versions = [
+        ("version", "UInt32"),
+        ("name", "String"),
+        ("applied_at", "DateTime64(6, 'UTC')"),
+    ];
+    let own = [
+        Made {
+            names: both("qicore_lanes"),
+            columns: owned(&lanes),
+            key: "pipeline, sink, lane".into(),
+        },
+        Made {
+            names: vec!["qicore_schema".into()],
+            columns: owned(&versions),
+            key: "version".into(),
+        },
+    ];
+    of_rows.chain(own).collect()
+}
+
 /// Every column is to have its type, and every table its key: a decimal that was made shorter would round, and a key that
 /// was made shorter would take rows for one that are not.
 pub(super) async fn tables(servers: &Servers, tables: &Tables) -> Result<()> {
-    columns(servers, tables).await?;
-    keys(servers, tables).await
+    let found = Found::ask(servers, tables).await?;
+    made(tables).iter().try_for_each(|made| check(&found, made, tables))
 }
 
-async fn columns(servers: &Servers, tables: &Tables) -> Result<()> {
-    let sql = "SELECT table, name, type FROM system.columns WHERE database = {database:String}";
-    let rows: Vec<(String, String, String)> = servers
-        .all("clickhouse.schema", sql, &[("database", &tables.database)])
-        .await?;
-    let held: HashMap<(&str, &str), &str> = rows
-        .iter()
-        .map(|(table, name, of)| ((table.as_str(), name.as_str()), of.as_str()))
-        .collect();
-    for table in wanted(tables) {
-        for (column, made) in types(table, tables.decimals) {
-            let message = match held.get(&(table.name, column)) {
-                Some(found) if *found == made => continue,
-                Some(found) => format!("the column is {found}, and is to be {made}"),
-                None => format!("the column is gone, which was made as {made}"),
-            };
-            return Err(changed(message, tables)
-                .with("table", table.name)
-                .with("column", column));
+/// What is there under one of the names before anything is made is to be what would be made: somebody else's table is
+/// neither written nor replaced.
+pub(super) async fn nothing_foreign(servers: &Servers, tables: &Tables) -> Result<()> {
+    let found = Found::ask(servers, tables).await?;
+    for mut made in made(tables) {
+        made.names.retain(|name| found.tables.contains_key(name));
+        check(&found, &made, tables)?;
+    }
+    for view in ["ohlcv_hourly", "ohlcv_daily"] {
+        if let Some((engine, _)) = found.tables.get(view).filter(|(engine, _)| engine != "View") {
+            let message =
+                format!("there is a table of engine {engine} where a view is to be made: is it somebody else's?");
+            return Err(changed(message, tables).with("table", view));
         }
     }
     Ok(())
 }
 
-async fn keys(servers: &Servers, tables: &Tables) -> Result<()> {
-    let sql = "SELECT name, engine, sorting_key FROM system.tables WHERE database = {database:String}";
-    let rows: Vec<(String, String, String)> = servers
-        .all("clickhouse.schema", sql, &[("database", &tables.database)])
-        .await?;
-    for table in wanted(tables) {
-        let name = if tables.sharded {
-            format!("{}_local", table.name)
-        } else {
-            table.name.to_owned()
-        };
-        let Some((_, engine, key)) = rows.iter().find(|row| row.0 == name) else {
-            return Err(changed("the table is gone".into(), tables).with("table", name));
-        };
-        let made = table.key.join(", ");
-        let message = match engine.ends_with("ReplacingMergeTree") {
-            false => format!("the table's engine is {engine}: rows that come again would be doubled"),
-            true if *key != made => format!("the table is ordered by ({key}), and was made with ({made})"),
-            true => continue,
-        };
-        return Err(changed(message, tables).with("table", name));
+fn check(found: &Found, made: &Made, tables: &Tables) -> Result<()> {
+    for name in &made.names {
+        for (column, of) in &made.columns {
+            let message = match found.columns.get(&(name.clone(), column.clone())) {
+                Some(found) if found == of => continue,
+                Some(found) => format!("the column is {found}, and is to be {of}"),
+                None => format!("the column is gone, which was made as {of}"),
+            };
+            return Err(changed(message, tables).with("table", name).with("column", column));
+        }
     }
-    Ok(())
+    // Above shards there is no key.
+    let Some(name) = made.names.first() else { return Ok(()) };
+    let Some((engine, key)) = found.tables.get(name) else {
+        return Ok(());
+    };
+    let replicated = engine.starts_with("Replicated") || engine.starts_with("Shared");
+    let message = if !engine.ends_with("ReplacingMergeTree") {
+        format!("the table's engine is {engine}: rows that come again would be doubled")
+    } else if tables.replicated && !replicated {
+        format!("the table's engine is {engine}, and tables.replicated is set")
+    } else if *key != made.key {
+        format!("the table is ordered by ({key}), and was made with ({})", made.key)
+    } else {
+        return Ok(());
+    };
+    Err(changed(message, tables).with("table", name))
 }
 
 fn changed(message: String, tables: &Tables) -> Error {

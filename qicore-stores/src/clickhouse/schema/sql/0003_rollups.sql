@@ -13,17 +13,19 @@ FROM
     SELECT
         symbol,
         exchange,
-        toStartOfInterval(bar.timestamp, INTERVAL 1 HOUR, 'UTC') AS hour,
+        toStartOfHour(bar.timestamp, 'UTC') AS hour,
         argMin(bar.open, bar.timestamp) AS open,
         max(bar.high) AS high,
         min(bar.low) AS low,
         argMax(bar.close, bar.timestamp) AS close,
-        sum(bar.volume) AS volume,
-        if(count(bar.quote_volume) = count(), sum(bar.quote_volume), NULL) AS quote_volume,
+        {sum:volume} AS volume,
+        if(count(bar.quote_volume) = count(), {sum:quote_volume}, NULL) AS quote_volume,
         if(count(bar.trades) = count(), sum(bar.trades), NULL) AS trades,
         count() AS bars
     FROM {table:ohlcv} AS bar FINAL
     WHERE timeframe = '{rollup_from}' AND closed
+        -- What hours can be told of.
+        AND bar.timestamp >= '1970-01-01 00:00:00' AND bar.timestamp < '2106-01-01 00:00:00'
     GROUP BY symbol, exchange, hour
 );
 
@@ -43,8 +45,8 @@ FROM
         max(bar.high) AS high,
         min(bar.low) AS low,
         argMax(bar.close, bar.timestamp) AS close,
-        sum(bar.volume) AS volume,
-        if(count(bar.quote_volume) = count(), sum(bar.quote_volume), NULL) AS quote_volume,
+        {sum:volume} AS volume,
+        if(count(bar.quote_volume) = count(), {sum:quote_volume}, NULL) AS quote_volume,
         if(count(bar.trades) = count(), sum(bar.trades), NULL) AS trades,
         count() AS bars
     FROM {table:ohlcv} AS bar FINAL

@@ -8,7 +8,8 @@
 -- server's memory.
 
 CREATE SETTINGS PROFILE IF NOT EXISTS qicore_reader{on_cluster}
-    SETTINGS final = 1, readonly = 2, max_memory_usage = 8000000000, max_execution_time = 3600;
+    SETTINGS final = 1, readonly = 2, max_memory_usage = 8000000000, max_execution_time = 3600,
+        cancel_http_readonly_queries_on_client_close = 1;
 CREATE SETTINGS PROFILE IF NOT EXISTS qicore_writer{on_cluster}
     SETTINGS max_memory_usage = 4000000000, max_execution_time = 300;
 
@@ -19,4 +20,7 @@ CREATE ROLE IF NOT EXISTS qicore_writer{on_cluster} SETTINGS PROFILE 'qicore_wri
 GRANT{on_cluster} SELECT, INSERT ON {database}.* TO qicore_writer;
 
 CREATE ROLE IF NOT EXISTS qicore_migrator{on_cluster};
-GRANT{on_cluster} SELECT, INSERT, CREATE TABLE, CREATE VIEW, ALTER TABLE, ALTER VIEW, DROP VIEW ON {database}.* TO qicore_migrator;
+GRANT{on_cluster} SELECT, INSERT, CREATE DATABASE, CREATE TABLE, CREATE VIEW, ALTER TABLE, ALTER VIEW, DROP VIEW ON {database}.*
+    TO qicore_migrator;
+-- On a cluster:
+--   GRANT CLUSTER, REMOTE ON *.* TO qicore_migrator, qicore_writer, qicore_reader;

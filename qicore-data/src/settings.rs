@@ -314,6 +314,16 @@ mod tests {
     const DOCUMENT: &str = "name = \"x\"\n\n[[sink]]\ntype = \"jsonl\"\npath = \"out\"\n\n[[sink]]\ntype = \"csv\"\npth = \"out\"\nrows = \"many\"\n";
 
     #[test]
+    fn a_url_in_the_wrong_place_is_not_told() {
+        let settings = Settings::parse("path = \"x\"\nrows = \"http://u:hunter2@h\"").unwrap();
+        let told = settings.read::<Sink>().unwrap_err().to_string();
+        assert!(
+            told.starts_with("line 2: invalid type") && !told.contains("hunter2"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn names_every_mistake_with_its_line() {
         let mut document = Settings::parse(DOCUMENT).unwrap();
         let mut sinks = document.take_sections("sink").unwrap();

@@ -9,6 +9,10 @@
 //!   under the same one, and the server passes over what it has.
 //! - How far a lane has come is noted after its rows are in. A restart goes on from there, with the same numbers.
 //!
+//! Numbers are the same where the same comes again: from a source that can go back, through the same transforms. Where a
+//! crash is followed by a change of the pipeline (another filter), rows without a key of the last, unfinished deliveries
+//! may be there under two numbers.
+//!
 //! So a row may lie in its table twice for a while after a kill, until parts are merged. `FINAL`, the views, and all
 //! questions of [`qicore_stores::clickhouse`] see it once.
 //!

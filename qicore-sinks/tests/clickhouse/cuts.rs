@@ -26,7 +26,8 @@ impl Supervised {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
                     let watched = Arc::clone(&watched);
-                    tokio::task::spawn_blocking(move || watched.start()).await.unwrap();
+                    // One that does not come up at once is tried again.
+                    let _ = tokio::task::spawn_blocking(move || watched.start()).await;
                 }
             }
         });

@@ -1,5 +1,5 @@
-//! Rows stored in ClickHouse, in the order of their times. Each row comes once, however often it was written, in its newest version. A statement reads what is stored when it
-//! begins. For all else see [`stored`](crate::stored).
+//! Rows stored in ClickHouse, in the order of their times. Each comes once, however often it was written, in its newest
+//! version. A statement reads what is stored when it begins. For all else see [`stored`](crate::stored).
 
 use qicore_stores::clickhouse::{Connection, Store, Tables};
 

@@ -1,4 +1,5 @@
-//! Rows stored in TimescaleDB or PostgreSQL, in the order of their times. One statement reads one state of the database. For all else see [`stored`](crate::stored).
+//! Rows stored in TimescaleDB or PostgreSQL, in the order of their times. One statement reads one state of the database.
+//! For all else see [`stored`](crate::stored).
 
 use qicore_stores::timescale::{Connection, Store, Tables};
 

@@ -23,6 +23,8 @@ mod discard;
 pub mod files;
 #[cfg(feature = "jsonl")]
 mod jsonl;
+#[cfg(any(feature = "clickhouse", feature = "timescale"))]
+mod lanes;
 mod memory;
 #[cfg(test)]
 #[path = "../../qicore-data/tests/one_of_each/mod.rs"]

@@ -3,7 +3,10 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use qicore_data::{Checkpoint, Delivery, Error, ErrorKind, Lane, Receipt, Result, RetryAdvice};
+use async_trait::async_trait;
+use qicore_data::{Checkpoint, Delivery, Error, Lane, Receipt, Result};
+
+use crate::lanes::LaneWriter;
 
 use super::Shared;
 use super::load::Load;
@@ -15,11 +18,9 @@ struct Staged {
     checkpoint: Option<Arc<Checkpoint>>,
 }
 
-pub(super) struct LaneWriter {
+pub(super) struct Writer {
     shared: Arc<Shared>,
     lane: Lane,
-    /// Whether the store was asked what it holds.
-    taken: bool,
     /// A number that no other taking up of a lane has. A batch of an earlier one is not to be taken for one of this: the
     /// server may have noted its token without its rows.
     run: u64,
@@ -35,12 +36,17 @@ pub(super) struct LaneWriter {
     most_rows: usize,
 }
 
-impl LaneWriter {
-    pub(super) fn new(shared: Arc<Shared>, lane: Lane) -> Self {
+#[async_trait]
+impl LaneWriter for Writer {
+    const WRITE: &str = "clickhouse.write";
+    const CLOSE: &str = "clickhouse.close";
+
+    type Shared = Shared;
+
+    fn new(shared: Arc<Shared>, lane: Lane) -> Self {
         Self {
             shared,
             lane,
-            taken: false,
             run: 0,
             finished: false,
             rows: 0,
@@ -50,13 +56,11 @@ impl LaneWriter {
         }
     }
 
-    /// Asks how far the lane has been written.
-    pub(super) async fn take_up(&mut self) -> Result<Option<Checkpoint>> {
+    async fn take_up(&mut self) -> Result<Option<Checkpoint>> {
         let held = self.shared.store.held(&self.shared.writer, &self.lane).await;
         let held = held.map_err(|error| error.with("lane", &self.lane))?;
         self.staged.clear();
         self.loading = None;
-        self.taken = true;
         self.run = RandomState::new().hash_one(self.lane.as_str());
         self.rows = held.as_ref().map_or(0, |held| held.rows);
         let checkpoint = held.map(|held| held.checkpoint);
@@ -64,20 +68,8 @@ impl LaneWriter {
         Ok(checkpoint)
     }
 
-    /// For callers that have not asked for the checkpoint: there is to be none.
-    async fn begin(&mut self) -> Result<()> {
-        if self.taken || self.take_up().await?.is_none() {
-            return Ok(());
-        }
-        self.taken = false;
-        let message = "the lane has a stored checkpoint, which was not asked for: its rows would be numbered anew";
-        Err(Error::new(ErrorKind::Checkpoint, "clickhouse.write", message)
-            .with_retry(RetryAdvice::Never)
-            .with("lane", &self.lane))
-    }
-
     /// Writes a delivery, and notes its checkpoint. Without one, or where rows are refused, that waits.
-    pub(super) async fn write(&mut self, delivery: &Delivery) -> Result<Receipt> {
+    async fn write(&mut self, delivery: &Delivery) -> Result<Receipt> {
         let token = delivery.token();
         // A caller that did not hear of the first try.
         self.staged.retain(|staged| staged.token != token);
@@ -87,7 +79,6 @@ impl LaneWriter {
                 false => Receipt::staged(),
             });
         }
-        self.begin().await?;
         let refused = self.load(delivery, &token).await?;
         self.staged.push(Staged {
             token,
@@ -110,6 +101,30 @@ impl LaneWriter {
         Ok(Receipt::durable())
     }
 
+    /// Notes the checkpoint of the last delivery.
+    async fn flush(&mut self) -> Result<()> {
+        let Some(checkpoint) = self.staged.last().and_then(|staged| staged.checkpoint.clone()) else {
+            return Ok(());
+        };
+        let rows = self.rows + self.staged();
+        let Shared { store, writer, .. } = &*self.shared;
+        let noted = store.note(writer, &self.lane, &checkpoint, rows).await;
+        noted.map_err(|error| error.with("lane", &self.lane))?;
+        self.staged.clear();
+        (self.rows, self.finished) = (rows, checkpoint.finished);
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.staged.is_empty() && self.finished
+    }
+
+    fn staged(&self) -> u64 {
+        self.staged.iter().map(|staged| staged.rows).sum()
+    }
+}
+
+impl Writer {
     /// Puts the rows into their tables. Gives those that are refused.
     async fn load(&mut self, delivery: &Delivery, token: &str) -> Result<Vec<(usize, Error)>> {
         let first = self.rows + self.staged();
@@ -123,29 +138,5 @@ impl LaneWriter {
             .await
             .map_err(|error| error.with("lane", &self.lane))?;
         Ok(load.take_refused())
-    }
-
-    /// Notes the checkpoint of the last delivery.
-    pub(super) async fn flush(&mut self) -> Result<()> {
-        let Some(checkpoint) = self.staged.last().and_then(|staged| staged.checkpoint.clone()) else {
-            return Ok(());
-        };
-        let rows = self.rows + self.staged();
-        let Shared { store, writer, .. } = &*self.shared;
-        let noted = store.note(writer, &self.lane, &checkpoint, rows).await;
-        noted.map_err(|error| error.with("lane", &self.lane))?;
-        self.staged.clear();
-        (self.rows, self.finished) = (rows, checkpoint.finished);
-        Ok(())
-    }
-
-    /// Nothing waits, and nothing will come.
-    pub(super) fn is_done(&self) -> bool {
-        self.staged.is_empty() && self.finished
-    }
-
-    /// Rows that no stored checkpoint covers.
-    pub(super) fn staged(&self) -> u64 {
-        self.staged.iter().map(|staged| staged.rows).sum()
     }
 }

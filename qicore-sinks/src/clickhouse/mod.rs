@@ -29,22 +29,21 @@ mod config;
 mod lane;
 mod load;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use qicore_data::{
-    Checkpoint, Delivery, Error, ErrorKind, Lane, Mistakes, Receipt, Result, RetryPolicy, Settings, Sink,
-    SinkCapabilities, WriterId,
+    Checkpoint, Delivery, Lane, Mistakes, Receipt, Result, RetryPolicy, Settings, Sink, SinkCapabilities, WriterId,
 };
 use qicore_stores::clickhouse::{Connection, Store};
-use tokio::sync::Mutex as AsyncMutex;
 
 pub use config::ClickhouseConfig;
 
-use lane::LaneWriter;
+use lane::Writer;
+
+use crate::lanes::Lanes;
 
 /// Writes to ClickHouse. See the module for its guarantees, and [`qicore_stores::clickhouse`] for the tables.
 ///
@@ -58,9 +57,7 @@ use lane::LaneWriter;
 /// ```
 pub struct Clickhouse {
     config: ClickhouseConfig,
-    /// While the sink is open.
-    open: Mutex<Option<Arc<Shared>>>,
-    lanes: Mutex<HashMap<Lane, Arc<AsyncMutex<LaneWriter>>>>,
+    lanes: Lanes<Writer>,
 }
 
 /// What all lanes share while the sink is open.
@@ -91,28 +88,7 @@ impl Clickhouse {
     pub fn from_config(config: ClickhouseConfig) -> Self {
         Self {
             config,
-            open: Mutex::default(),
-            lanes: Mutex::default(),
-        }
-    }
-
-    fn opened(&self) -> MutexGuard<'_, Option<Arc<Shared>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lane(&self, lane: &Lane) -> Result<Arc<AsyncMutex<LaneWriter>>> {
-        let shared = self.opened().clone();
-        let closed = || Error::new(ErrorKind::Internal, "clickhouse.write", "the sink is not open");
-        let shared = shared.ok_or_else(closed)?;
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(AsyncMutex::new(LaneWriter::new(shared, lane.clone())));
-        Ok(Arc::clone(lanes.entry(lane.clone()).or_insert_with(new)))
-    }
-
-    /// Lets go of a lane that is done: a backfill has thousands.
-    fn forget(&self, lane: &Lane, done: bool) {
-        if done {
-            self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(lane);
+            lanes: Lanes::default(),
         }
     }
 }
@@ -148,57 +124,30 @@ impl Sink for Clickhouse {
         let config = self.config.clone();
         let store = Store::new(&config.connection, &config.tables)?.asynchronous(config.async_insert);
         store.migrate().await?;
-        *self.opened() = Some(Arc::new(Shared {
+        self.lanes.open(Shared {
             config,
             store,
             writer: writer.clone(),
-        }));
+        });
         Ok(())
     }
 
     async fn checkpoint(&self, lane: &Lane) -> Result<Option<Checkpoint>> {
-        let writer = self.lane(lane)?;
-        let mut writer = writer.lock().await;
-        let held = writer.take_up().await?;
-        self.forget(lane, writer.is_done());
-        Ok(held)
+        self.lanes.take_up(lane).await
     }
 
     async fn write(&self, delivery: &Delivery) -> Result<Receipt> {
-        let writer = self.lane(&delivery.lane)?;
-        let mut writer = writer.lock().await;
-        let receipt = writer.write(delivery).await?;
-        self.forget(&delivery.lane, writer.is_done());
-        Ok(receipt)
+        self.lanes.write(delivery).await
     }
 
     async fn flush(&self, lane: &Lane) -> Result<()> {
-        let writer = self.lane(lane)?;
-        let mut writer = writer.lock().await;
-        writer.flush().await?;
-        self.forget(lane, writer.is_done());
-        Ok(())
+        self.lanes.flush(lane).await
     }
 
     /// # Errors
     /// [`Abandoned`](ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are in their tables; a
     /// restart writes them again from the stored checkpoint, each in its own place.
     async fn close(&self) -> Result<()> {
-        self.opened().take();
-        let lanes = std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut left = Vec::new();
-        for (lane, writer) in lanes {
-            let rows = writer.lock().await.staged();
-            if rows > 0 {
-                left.push(format!("{rows} of lane {lane}"));
-            }
-        }
-        if left.is_empty() {
-            return Ok(());
-        }
-        left.sort_unstable();
-        let message = format!("closed with rows that no checkpoint covers: {}", left.join(", "));
-        Err(Error::new(ErrorKind::Abandoned, "clickhouse.close", message)
-            .with("advice", "restart: the lanes resume from their stored checkpoints"))
+        self.lanes.close().await.1
     }
 }

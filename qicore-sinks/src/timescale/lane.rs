@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use qicore_data::{Checkpoint, Delivery, Error, ErrorKind, Lane, Receipt, Result, RetryAdvice};
+use async_trait::async_trait;
+use qicore_data::{Checkpoint, Delivery, Error, ErrorKind, Lane, Receipt, Result};
 
 use qicore_stores::timescale::write::{Failure, Step, arrange};
+
+use crate::lanes::LaneWriter;
 
 use super::Shared;
 use super::attempt::{Attempt, Outcome};
@@ -29,51 +32,40 @@ impl Staged {
     }
 }
 
-pub(super) struct LaneWriter {
+pub(super) struct Writer {
     shared: Arc<Shared>,
     lane: Lane,
     /// What the database holds for the lane.
     held: Option<Checkpoint>,
-    /// Whether it was asked, which makes the lane this writer's.
-    taken: bool,
     /// What waits, in order: for its refused rows to be put away, or for a checkpoint.
     staged: Vec<Staged>,
 }
 
-impl LaneWriter {
-    pub(super) fn new(shared: Arc<Shared>, lane: Lane) -> Self {
+#[async_trait]
+impl LaneWriter for Writer {
+    const WRITE: &str = "timescale.write";
+    const CLOSE: &str = "timescale.close";
+
+    type Shared = Shared;
+
+    fn new(shared: Arc<Shared>, lane: Lane) -> Self {
         Self {
             shared,
             lane,
             held: None,
-            taken: false,
             staged: Vec::new(),
         }
     }
 
-    /// Makes the lane this writer's. Gives what the database holds for it.
-    pub(super) async fn take_up(&mut self) -> Result<Option<Checkpoint>> {
+    async fn take_up(&mut self) -> Result<Option<Checkpoint>> {
         self.staged.clear();
         self.held = self.shared.store.take_up(&self.shared.claim, &self.lane).await?;
-        self.taken = true;
         Ok(self.held.clone())
-    }
-
-    /// For callers that have not asked for the checkpoint: there is to be none.
-    async fn begin(&mut self) -> Result<()> {
-        if self.taken || self.take_up().await?.is_none() {
-            return Ok(());
-        }
-        self.taken = false;
-        let message = "the lane has a stored checkpoint, which was not asked for: its rows would be written again";
-        Err(Error::new(ErrorKind::Checkpoint, "timescale.write", message)
-            .with_retry(RetryAdvice::Never)
-            .with("lane", &self.lane))
     }
 
     /// Writes a delivery with its checkpoint. Without one, or where rows are refused, everything is tried, rolled back,
     /// and waits.
-    pub(super) async fn write(&mut self, delivery: &Delivery) -> Result<Receipt> {
+    async fn write(&mut self, delivery: &Delivery) -> Result<Receipt> {
         let token = delivery.token();
         // A caller that did not hear of the first try.
         self.staged.retain(|staged| staged.delivery.token() != token);
@@ -84,7 +76,6 @@ impl LaneWriter {
                 Receipt::staged()
             });
         }
-        self.begin().await?;
         if self.put(delivery).await? {
             self.committed(delivery.checkpoint.as_deref());
             return Ok(Receipt::durable());
@@ -114,6 +105,36 @@ impl LaneWriter {
         }
     }
 
+    /// Commits what waits, with the checkpoint of the last delivery.
+    async fn flush(&mut self) -> Result<()> {
+        let Some(checkpoint) = self.staged.last().and_then(|staged| staged.delivery.checkpoint.clone()) else {
+            return Ok(());
+        };
+        let outcome = self.attempt(true).await?;
+        self.none_late(self.staged.len())?;
+        match outcome {
+            Outcome::Committed => {
+                self.committed(Some(&checkpoint));
+                Ok(())
+            }
+            Outcome::RolledBack => Err(Error::new(
+                ErrorKind::Internal,
+                "timescale.flush",
+                "rolled back without a refused row",
+            )),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.staged.is_empty() && self.held.as_ref().is_some_and(|held| held.finished)
+    }
+
+    fn staged(&self) -> u64 {
+        self.staged.iter().map(|staged| staged.delivery.len() as u64).sum()
+    }
+}
+
+impl Writer {
     /// Writes a few rows of one kind with their checkpoint by a single statement. False if that is not for them: they
     /// are many, of several kinds, behind others that wait, or one of them is refused.
     async fn put(&self, delivery: &Delivery) -> Result<bool> {
@@ -143,26 +164,6 @@ impl LaneWriter {
             Ok(_) => Ok(true),
             Err(Failure::Other(error)) => Err(error.with("lane", &self.lane)),
             Err(_) => Ok(false),
-        }
-    }
-
-    /// Commits what waits, with the checkpoint of the last delivery.
-    pub(super) async fn flush(&mut self) -> Result<()> {
-        let Some(checkpoint) = self.staged.last().and_then(|staged| staged.delivery.checkpoint.clone()) else {
-            return Ok(());
-        };
-        let outcome = self.attempt(true).await?;
-        self.none_late(self.staged.len())?;
-        match outcome {
-            Outcome::Committed => {
-                self.committed(Some(&checkpoint));
-                Ok(())
-            }
-            Outcome::RolledBack => Err(Error::new(
-                ErrorKind::Internal,
-                "timescale.flush",
-                "rolled back without a refused row",
-            )),
         }
     }
 
@@ -200,15 +201,5 @@ impl LaneWriter {
     fn committed(&mut self, checkpoint: Option<&Checkpoint>) {
         self.staged.clear();
         self.held = checkpoint.cloned();
-    }
-
-    /// Nothing waits, and nothing will come.
-    pub(super) fn is_done(&self) -> bool {
-        self.staged.is_empty() && self.held.as_ref().is_some_and(|held| held.finished)
-    }
-
-    /// Rows that are not durable.
-    pub(super) fn staged(&self) -> usize {
-        self.staged.iter().map(|staged| staged.delivery.len()).sum()
     }
 }

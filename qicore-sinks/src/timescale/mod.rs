@@ -26,24 +26,24 @@ mod habit;
 mod lane;
 mod load;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use qicore_data::{
-    Checkpoint, Delivery, Error, ErrorKind, EventType, Lane, Mistakes, Receipt, Result, RetryPolicy, Settings, Sink,
-    SinkCapabilities, WriterId,
+    Checkpoint, Delivery, EventType, Lane, Mistakes, Receipt, Result, RetryPolicy, Settings, Sink, SinkCapabilities,
+    WriterId,
 };
 use qicore_stores::timescale::write::Claim;
 use qicore_stores::timescale::{Connection, Store};
-use tokio::sync::Mutex as AsyncMutex;
 
 pub use config::TimescaleConfig;
 
 use habit::Habits;
-use lane::LaneWriter;
+use lane::Writer;
+
+use crate::lanes::Lanes;
 
 /// Writes to TimescaleDB, or to PostgreSQL without the extension. See the module for its guarantees, and
 /// [`qicore_stores::timescale`] for the tables.
@@ -60,9 +60,7 @@ use lane::LaneWriter;
 /// ```
 pub struct Timescale {
     config: TimescaleConfig,
-    /// While the sink is open.
-    open: Mutex<Option<Arc<Shared>>>,
-    lanes: Mutex<HashMap<Lane, Arc<AsyncMutex<LaneWriter>>>>,
+    lanes: Lanes<Writer>,
 }
 
 /// What all lanes share while the sink is open.
@@ -107,28 +105,7 @@ impl Timescale {
     pub fn from_config(config: TimescaleConfig) -> Self {
         Self {
             config,
-            open: Mutex::default(),
-            lanes: Mutex::default(),
-        }
-    }
-
-    fn opened(&self) -> MutexGuard<'_, Option<Arc<Shared>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lane(&self, lane: &Lane) -> Result<Arc<AsyncMutex<LaneWriter>>> {
-        let shared = self.opened().clone();
-        let closed = || Error::new(ErrorKind::Internal, "timescale.write", "the sink is not open");
-        let shared = shared.ok_or_else(closed)?;
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(AsyncMutex::new(LaneWriter::new(shared, lane.clone())));
-        Ok(Arc::clone(lanes.entry(lane.clone()).or_insert_with(new)))
-    }
-
-    /// Lets go of a lane that is done: a backfill has thousands, each with its last checkpoint in memory.
-    fn forget(&self, lane: &Lane, done: bool) {
-        if done {
-            self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(lane);
+            lanes: Lanes::default(),
         }
     }
 }
@@ -169,62 +146,36 @@ impl Sink for Timescale {
         let store = Store::new(&self.config.connection, &self.config.tables)?;
         store.migrate().await?;
         let claim = store.claim(writer).await?;
-        *self.opened() = Some(Arc::new(Shared {
+        self.lanes.open(Shared {
             store,
             claim,
             only: self.config.only.clone(),
             habits: Habits::default(),
             process: process(),
-        }));
+        });
         Ok(())
     }
 
     async fn checkpoint(&self, lane: &Lane) -> Result<Option<Checkpoint>> {
-        let writer = self.lane(lane)?;
-        let mut writer = writer.lock().await;
-        let held = writer.take_up().await?;
-        self.forget(lane, writer.is_done());
-        Ok(held)
+        self.lanes.take_up(lane).await
     }
 
     async fn write(&self, delivery: &Delivery) -> Result<Receipt> {
-        let writer = self.lane(&delivery.lane)?;
-        let mut writer = writer.lock().await;
-        let receipt = writer.write(delivery).await?;
-        self.forget(&delivery.lane, writer.is_done());
-        Ok(receipt)
+        self.lanes.write(delivery).await
     }
 
     async fn flush(&self, lane: &Lane) -> Result<()> {
-        let writer = self.lane(lane)?;
-        let mut writer = writer.lock().await;
-        writer.flush().await?;
-        self.forget(lane, writer.is_done());
-        Ok(())
+        self.lanes.flush(lane).await
     }
 
     /// # Errors
     /// [`Abandoned`](ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are not in the
     /// database; a restart reads them again from the stored checkpoint.
     async fn close(&self) -> Result<()> {
-        let Some(shared) = self.opened().take() else {
-            return Ok(());
-        };
-        let lanes = std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut lost = Vec::new();
-        for (lane, writer) in lanes {
-            let rows = writer.lock().await.staged();
-            if rows > 0 {
-                lost.push(format!("{rows} of lane {lane}"));
-            }
+        let (shared, closed) = self.lanes.close().await;
+        if let Some(shared) = shared {
+            shared.store.close().await;
         }
-        shared.store.close().await;
-        if lost.is_empty() {
-            return Ok(());
-        }
-        lost.sort_unstable();
-        let message = format!("closed with rows that were not committed: {}", lost.join(", "));
-        Err(Error::new(ErrorKind::Abandoned, "timescale.close", message)
-            .with("advice", "restart: the lanes resume from their stored checkpoints"))
+        closed
     }
 }

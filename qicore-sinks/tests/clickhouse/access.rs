@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use qicore_data::{Error, ErrorKind, RetryAdvice, Secret, Sink, WriterId};
-use qicore_stores::clickhouse::{Connection, Tables};
+use qicore_stores::clickhouse::{Connection, Store, Tables};
 use qicore_stream::testkit::trades;
 
 use crate::common::log::Log;
@@ -17,11 +17,13 @@ const PASSWORD: &str = "hunter2-s3cr3t";
 fn guarded() -> (Own, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let users = format!(
-        "<clickhouse><profiles><default/><reader><readonly>1</readonly></reader></profiles>
+        "<clickhouse><profiles><default/><reader><readonly>1</readonly></reader>
+         <partly><max_rows_to_read>5</max_rows_to_read><read_overflow_mode>break</read_overflow_mode></partly></profiles>
          <users>
            <default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default>
            <ingest><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></ingest>
            <reader><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>reader</profile><quota>default</quota></reader>
+           <partly><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>partly</profile><quota>default</quota></partly>
            <few><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>few</quota></few>
          </users>
          <quotas><default/><few><interval><duration>3</duration><query_inserts>2</query_inserts></interval></few></quotas></clickhouse>"
@@ -95,6 +97,16 @@ async fn users_passwords_and_quotas() {
         (ErrorKind::Unauthorized, RetryAdvice::Never),
         "{error}"
     );
+    // Who would be given half of the rows as if they were all.
+    let error = refused(with("partly", PASSWORD)).await;
+    let of_store = Store::new(&with("partly", PASSWORD), &place.tables())
+        .unwrap()
+        .check()
+        .await;
+    for error in [error, of_store.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.to_string().contains("read_overflow_mode"), "{error}");
+    }
     // A quota that is used up is waited for: two inserts in three seconds, of which each delivery makes two.
     let sink = qicore_sinks::Clickhouse::new(with("few", PASSWORD)).tables(place.tables());
     let source = qicore_stream::testkit::Scripted::lanes([("lane", trades(0..300))], 100);

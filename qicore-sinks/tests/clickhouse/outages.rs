@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{ErrorKind, RetryAdvice, Sink, WriterId};
+use qicore_data::{Sink, WriterId};
 use qicore_stream::{LaneStats, Options, Pipeline};
 
 use crate::servers::{self, Clickhouse, Own};
-use crate::{market, open, pipeline, same, sink};
+use crate::{assert_away, market, open, pipeline, same, sink};
 
 /// A database of its own server.
 fn database(server: &Own) -> Clickhouse {
@@ -44,16 +44,7 @@ async fn a_server_that_is_away_at_the_start_is_waited_for() {
     let stop = Arc::clone(&server);
     tokio::task::spawn_blocking(move || stop.kill()).await.unwrap();
     let error = sink(&place).open(&WriterId::new("p", "sink")).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.retry()),
-        (ErrorKind::Unavailable, RetryAdvice::Backoff),
-        "{error}"
-    );
-    let named = format!("127.0.0.1:{}", place.port());
-    assert!(
-        error.to_string().contains("refused") && error.to_string().contains(&named),
-        "{error}"
-    );
+    assert_away(&error, place.port());
     let (source, expected) = market(1, 500);
     let run = pipeline("p", source, sink(&place)).build().unwrap().start();
     let start = Arc::clone(&server);

@@ -15,8 +15,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use qicore_data::{
-    BatchPolicy, Candle, Checkpoint, Decimal, Delivery, Event, EventType, Exchange, Label, Lane, Origin, Position,
-    Quote, Receipt, RetryPolicy, Sink, Symbol, Timeframe, Timestamp,
+    BatchPolicy, Candle, Checkpoint, Decimal, Delivery, Error, ErrorKind, Event, EventType, Exchange, Label, Lane,
+    Origin, Position, Quote, Receipt, RetryAdvice, RetryPolicy, Sink, Symbol, Timeframe, Timestamp,
 };
 use qicore_stream::testkit::{Scripted, trades};
 use qicore_stream::{BreakerPolicy, Options, Pipeline, PipelineBuilder, SinkOptions};
@@ -37,6 +37,15 @@ pub(crate) async fn held(sink: &dyn Sink, lane: &str) -> u64 {
 
 pub(crate) fn assert_done(receipt: &Receipt) {
     assert!(!receipt.staged && receipt.rejected.is_empty(), "{receipt:?}");
+}
+
+/// A server that lets nobody in is named, and waited for.
+#[track_caller]
+pub(crate) fn assert_away(error: &Error, port: u16) {
+    let verdict = (error.kind(), error.retry());
+    assert_eq!(verdict, (ErrorKind::Unavailable, RetryAdvice::Backoff), "{error}");
+    let (told, server) = (error.to_string(), format!("127.0.0.1:{port}"));
+    assert!(told.contains("refused") && told.contains(&server), "{told}");
 }
 
 pub(crate) fn d(text: &str) -> Decimal {

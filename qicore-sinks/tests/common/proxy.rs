@@ -54,7 +54,7 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// `fate` is asked for each connection, by its number from 0.
+    /// `fate` is asked for each connection that the server takes, by its number from 0.
     pub(crate) async fn new(server: u16, fate: impl Fn(u64) -> Fate + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -63,14 +63,13 @@ impl Proxy {
         let task = tokio::spawn(async move {
             let mut number = 0;
             while let Ok((client, _)) = listener.accept().await {
+                // A server that is down ends the connection, as it would without this.
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else {
+                    continue;
+                };
                 let (fate, met) = (fate(number), Arc::clone(&counted));
                 number += 1;
-                tokio::spawn(async move {
-                    // A server that is down ends the connection, as it would without this.
-                    if let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await {
-                        carry(client, server, fate, &met).await;
-                    }
-                });
+                tokio::spawn(async move { carry(client, server, fate, &met).await });
             }
         });
         Self { port, met, task }

@@ -9,7 +9,7 @@ use qicore_sinks::Timescale;
 use qicore_stream::Options;
 
 use crate::servers::{self, Database, Own};
-use crate::{assert_same, market, open, pipeline, sink};
+use crate::{assert_away, assert_same, market, open, pipeline, sink};
 
 /// Waits until a query gives true, which the test's own time limit bounds.
 async fn until(place: &Database, sql: &str) {
@@ -81,16 +81,7 @@ async fn a_server_that_is_away_at_the_start_is_waited_for() {
     connection.connect_timeout = Duration::from_millis(300);
     let hasty = Timescale::new(connection);
     let error = hasty.open(&WriterId::new("p", "sink")).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.retry()),
-        (ErrorKind::Unavailable, RetryAdvice::Backoff),
-        "{error}"
-    );
-    let named = format!("127.0.0.1:{}", place.port());
-    assert!(
-        error.to_string().contains("refused") && error.to_string().contains(&named),
-        "{error}"
-    );
+    assert_away(&error, place.port());
     let (source, expected) = market(1, 500);
     let run = pipeline("p", source, sink(&place)).build().unwrap().start();
     let start = Arc::clone(&server);

@@ -21,7 +21,7 @@ mod read;
 mod schema;
 mod tables;
 
-use qicore_data::{Error, ErrorKind, Result};
+use qicore_data::Result;
 
 pub use config::{Compression, Connection};
 pub use health::{Health, Replica, TableHealth};
@@ -85,24 +85,19 @@ impl Store {
     ///
     /// # Errors
     /// [`Schema`](qicore_data::ErrorKind::Schema) where the schema is newer than this program, or a table is not as it was
-    /// made; and what connecting fails with.
+    /// made; [`Config`](qicore_data::ErrorKind::Config) where the user's profile ends answers in the middle; and what
+    /// connecting fails with.
     pub async fn migrate(&self) -> Result<()> {
         schema::migrate(&self.servers, &self.tables).await
     }
 
-    /// Checks that the schema is there, in a version that this program reads.
+    /// Checks that the schema is there, in a version that this program reads, and that answers come whole.
     ///
     /// # Errors
-    /// [`Schema`](qicore_data::ErrorKind::Schema) where it is not, and what connecting fails with.
+    /// [`Schema`](qicore_data::ErrorKind::Schema) where it is not, [`Config`](qicore_data::ErrorKind::Config) where the
+    /// user's profile ends answers in the middle, and what connecting fails with.
     pub async fn check(&self) -> Result<()> {
-        let message = match schema::found(&self.servers, &self.tables).await? {
-            Some((VERSION, _)) => return Ok(()),
-            Some((version, _)) => {
-                format!("the schema has version {version}, and this program reads {VERSION}: let a sink migrate it")
-            }
-            None => "the database has no schema of QiCore: is it another one?".into(),
-        };
-        Err(Error::new(ErrorKind::Schema, "clickhouse.check", message).with("database", &self.tables.database))
+        schema::check(&self.servers, &self.tables).await
     }
 
     /// Lets go of idle connections. There is nothing to wait for.

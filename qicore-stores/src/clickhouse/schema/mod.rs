@@ -264,9 +264,23 @@ pub(super) async fn found(servers: &Servers, tables: &Tables) -> Result<Option<(
         .with("advice", "update QiCore"))
 }
 
+/// Checks that the schema can be read by this program.
+pub(super) async fn check(servers: &Servers, tables: &Tables) -> Result<()> {
+    verify::whole_answers(servers).await?;
+    let message = match found(servers, tables).await? {
+        Some((VERSION, _)) => return Ok(()),
+        Some((version, _)) => {
+            format!("the schema has version {version}, and this program reads {VERSION}: let a sink migrate it")
+        }
+        None => "the database has no schema of QiCore: is it another one?".into(),
+    };
+    Err(Error::new(ErrorKind::Schema, "clickhouse.check", message).with("database", &tables.database))
+}
+
 /// Brings the schema up to date, makes its settings, and looks at the columns. What is there is never dropped.
 pub(super) async fn migrate(servers: &Servers, tables: &Tables) -> Result<()> {
     let run = async |sql: String| servers.execute("clickhouse.migrate", &sql).await;
+    verify::whole_answers(servers).await?;
     verify::nothing_foreign(servers, tables).await?;
     let found = found(servers, tables).await?;
     let (held, made) = found.unwrap_or_default();

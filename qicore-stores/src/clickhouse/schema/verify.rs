@@ -117,6 +117,21 @@ pub(super) async fn nothing_foreign(servers: &Servers, tables: &Tables) -> Resul
     Ok(())
 }
 
+/// No profile of the user's on the server is to end an answer in the middle and call it whole.
+pub(super) async fn whole_answers(servers: &Servers) -> Result<()> {
+    let sql = "SELECT name FROM system.settings WHERE name LIKE '%\\_overflow\\_mode%' AND value IN ('break', 'any') ORDER BY name";
+    let set: Vec<String> = servers.all("clickhouse.check", sql, &[]).await?;
+    if set.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the user's profile on the server ends answers in the middle without an error: {}",
+        set.join(", ")
+    );
+    Err(Error::config("clickhouse.check", message)
+        .with("advice", "set them to 'throw' in the profile, or take another user"))
+}
+
 fn check(found: &Found, made: &Made, tables: &Tables) -> Result<()> {
     for name in &made.names {
         for (column, of) in &made.columns {

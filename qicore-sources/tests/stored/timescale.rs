@@ -1,7 +1,4 @@
-//! Stored rows as a source, and the questions that applications ask, on real servers.
-
-#[path = "../../qicore-stores/tests/servers/mod.rs"]
-mod servers;
+//! Rows of TimescaleDB and PostgreSQL, and the questions that applications ask.
 
 use std::sync::Arc;
 
@@ -9,43 +6,24 @@ use qicore_data::{
     BatchLimit, Candle, Checkpoint, Content, Data, Decimal, ErrorKind, Event, EventType, Exchange, FromStart, Label,
     Lane, LaneEnd, Origin, Resume, Source, Symbol, Timeframe, Timestamp,
 };
-use qicore_sinks::{Memory, Timescale};
-use qicore_sources::{Generator, TimescaleRows};
+use qicore_sinks::Timescale;
+use qicore_sources::TimescaleRows;
 use qicore_stores::timescale::Missing;
 use qicore_stream::Pipeline;
 use qicore_stream::testkit::{Scripted, conformance};
-use qicore_stream::transform::Candles;
 
-use servers::{Database, Own};
+use crate::servers::{self, Database, Own};
+use crate::{all, assert_ordered_by_time, over_a_kill};
 
-/// Stores a synthetic market with its candles, and gives what was stored.
+/// Stores a synthetic market, and gives what was stored.
 async fn market(place: &Database, events: u64) -> Vec<Event> {
-    let memory = Memory::new();
-    let source = Generator::new(5).symbols(4).lanes(2).events(events);
-    let builder = Pipeline::builder("market")
-        .source(source)
-        .transform(Candles::new([Timeframe::S1, Timeframe::M1]).unwrap())
-        .sink(Timescale::new(place.connection()).tables(place.tables()))
-        .sink(memory.clone());
-    builder.build().unwrap().run().await.unwrap();
-    memory.events()
+    crate::market(Timescale::new(place.connection()).tables(place.tables()), events).await
 }
 
 fn rows(place: &Database) -> TimescaleRows {
     TimescaleRows::new(place.connection())
         .schema(place.schema.as_str())
         .types([EventType::Trade, EventType::Candle])
-}
-
-/// All events of an open source that are left.
-async fn rest(source: &mut dyn Source) -> Vec<Event> {
-    let mut events = Vec::new();
-    while let Some(batch) = source.next_batch(BatchLimit::default()).await.unwrap() {
-        if let Content::Events(more, _) = batch.content {
-            events.extend(more);
-        }
-    }
-    events
 }
 
 fn sorted(events: &[Event]) -> Vec<String> {
@@ -69,17 +47,8 @@ async fn keeps_the_contract() {
 async fn gives_what_was_stored_in_the_order_of_time() {
     for place in servers::both().await {
         let stored = market(&place, 5000).await;
-        let mut source = rows(&place);
-        source.open(Arc::new(FromStart)).await.unwrap();
-        let found = rest(&mut source).await;
-        source.close().await.unwrap();
-        for kind in [EventType::Trade, EventType::Candle] {
-            let times = found
-                .iter()
-                .filter(|event| event.event_type() == kind)
-                .map(|event| event.timestamp);
-            assert!(times.is_sorted(), "{kind}");
-        }
+        let found = all(rows(&place)).await;
+        assert_ordered_by_time(&found);
         assert_eq!(sorted(&found), sorted(&stored));
     }
 }
@@ -93,13 +62,12 @@ async fn only_what_is_selected() {
     let mut times: Vec<_> = stored.iter().filter(bars).map(|event| event.timestamp).collect();
     times.sort_unstable();
     let (from, to) = (times[times.len() / 4], times[times.len() / 2]);
-    let mut source = rows(&place)
+    let source = rows(&place)
         .types([EventType::Candle])
         .symbols([symbol])
         .timeframe(Timeframe::S1)
         .between(from, to);
-    source.open(Arc::new(FromStart)).await.unwrap();
-    let found = rest(&mut source).await;
+    let found = all(source).await;
     let expected: Vec<_> = stored
         .iter()
         .filter(bars)
@@ -115,18 +83,7 @@ async fn a_server_that_is_killed_while_it_is_read() {
     let server = Own::postgres("");
     let place = server.database();
     let stored = market(&place, 100_000).await;
-    let mut source = rows(&place);
-    source.open(Arc::new(FromStart)).await.unwrap();
-    let mut found = Vec::new();
-    for _ in 0..3 {
-        let batch = source.next_batch(BatchLimit::default()).await.unwrap().unwrap();
-        if let Content::Events(more, _) = batch.content {
-            found.extend(more);
-        }
-    }
-    server.kill();
-    server.start();
-    found.extend(rest(&mut source).await);
+    let found = over_a_kill(rows(&place), &server).await;
     assert_eq!(found.len(), stored.len());
     assert!(sorted(&found) == sorted(&stored));
 }

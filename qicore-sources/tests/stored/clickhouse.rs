@@ -1,47 +1,24 @@
-//! Rows stored in ClickHouse as a source, on a real server.
+//! Rows of ClickHouse.
 
-#[path = "../../qicore-stores/tests/servers/mod.rs"]
-mod servers;
-
-use std::sync::Arc;
-
-use qicore_data::{BatchLimit, Content, Data, Event, EventType, FromStart, Source, Timeframe};
-use qicore_sinks::{Memory, Timescale};
-use qicore_sources::{ClickhouseRows, Generator};
+use qicore_data::{Data, Event, EventType};
+use qicore_sinks::Timescale;
+use qicore_sources::ClickhouseRows;
 use qicore_stream::Pipeline;
 use qicore_stream::testkit::conformance;
-use qicore_stream::transform::Candles;
 
-use servers::{Clickhouse, Own};
+use crate::servers::{self, Clickhouse, Own};
+use crate::{all, assert_ordered_by_time, over_a_kill};
 
-/// Stores a synthetic market with its candles, and gives what was stored.
+/// Stores a synthetic market, and gives what was stored.
 async fn market(place: &Clickhouse, events: u64) -> Vec<Event> {
-    let memory = Memory::new();
-    let source = Generator::new(5).symbols(4).lanes(2).events(events);
-    let builder = Pipeline::builder("market")
-        .source(source)
-        .transform(Candles::new([Timeframe::S1, Timeframe::M1]).unwrap())
-        .sink(qicore_sinks::Clickhouse::new(place.connection()).tables(place.tables()))
-        .sink(memory.clone());
-    builder.build().unwrap().run().await.unwrap();
-    memory.events()
+    let sink = qicore_sinks::Clickhouse::new(place.connection());
+    crate::market(sink.tables(place.tables()), events).await
 }
 
 fn rows(place: &Clickhouse) -> ClickhouseRows {
     ClickhouseRows::new(place.connection())
         .database(place.database.as_str())
         .types([EventType::Trade, EventType::Candle])
-}
-
-/// All events of an open source that are left.
-async fn rest(source: &mut dyn Source) -> Vec<Event> {
-    let mut events = Vec::new();
-    while let Some(batch) = source.next_batch(BatchLimit::default()).await.unwrap() {
-        if let Content::Events(more, _) = batch.content {
-            events.extend(more);
-        }
-    }
-    events
 }
 
 /// Decimals are compared as numbers.
@@ -76,17 +53,8 @@ async fn gives_what_was_stored_in_the_order_of_time_and_arrival() {
     let stored = market(&place, 5000).await;
     // Written twice: it comes once.
     place.sql("INSERT INTO {db}.trades SELECT * FROM {db}.trades").await;
-    let mut source = rows(&place);
-    source.open(Arc::new(FromStart)).await.unwrap();
-    let found = rest(&mut source).await;
-    source.close().await.unwrap();
-    for kind in [EventType::Trade, EventType::Candle] {
-        let times = found
-            .iter()
-            .filter(|event| event.event_type() == kind)
-            .map(|event| event.timestamp);
-        assert!(times.is_sorted(), "{kind}");
-    }
+    let found = all(rows(&place)).await;
+    assert_ordered_by_time(&found);
     same(&found, &stored);
     // Trades of one symbol come in the order in which they came.
     let of_one = |events: &[Event]| -> Vec<Event> {
@@ -101,23 +69,7 @@ async fn a_server_that_is_killed_while_it_is_read() {
     let server = Own::clickhouse("");
     let place = Clickhouse::new(server.url(), "market");
     let stored = market(&place, 100_000).await;
-    let mut source = rows(&place);
-    source.open(Arc::new(FromStart)).await.unwrap();
-    let mut found = Vec::new();
-    for _ in 0..3 {
-        let batch = source
-            .next_batch(BatchLimit::new(1000, usize::MAX))
-            .await
-            .unwrap()
-            .unwrap();
-        if let Content::Events(more, _) = batch.content {
-            found.extend(more);
-        }
-    }
-    server.kill();
-    server.start();
-    found.extend(rest(&mut source).await);
-    same(&found, &stored);
+    same(&over_a_kill(rows(&place), &server).await, &stored);
 }
 
 /// From one store into the other.

@@ -32,6 +32,31 @@ fn events_survive_their_cells() {
     }
 }
 
+/// A text or a decimal where it lies is what its cell says, and there is none where the cell is something else.
+#[test]
+fn values_where_they_lie_are_those_of_cells() {
+    let all = one_of_each();
+    for (of, other) in all.iter().flat_map(|of| all.iter().map(move |other| (of, other))) {
+        for column in columns(of.event_type()) {
+            let cell = column.cell(other);
+            let text = match &cell {
+                Cell::Text(text) => Some(&**text),
+                _ => None,
+            };
+            let decimal = match &cell {
+                Cell::Decimal(decimal) => Some(decimal),
+                _ => None,
+            };
+            assert_eq!(
+                (column.text(other), column.decimal(other)),
+                (text, decimal),
+                "{}",
+                column.name
+            );
+        }
+    }
+}
+
 #[test]
 fn every_type_has_its_json_fields_as_columns() {
     let mut seen = BTreeSet::new();

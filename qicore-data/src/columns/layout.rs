@@ -45,14 +45,16 @@ const fn after_header<const N: usize>(own: &[Column]) -> [Column; N] {
     all
 }
 
-/// The column of a field: `$of` finds what the field is in.
+/// The column of a field: `$of` finds it in an event, if it is there.
 macro_rules! column {
     ($name:expr, $type:ty, |$event:ident| $of:expr) => {
         Column {
             name: $name,
             kind: <$type as Value>::KIND,
             required: <$type as Value>::REQUIRED,
-            read: |$event| $of,
+            read: |$event| $of.map_or(Cell::Absent, <$type as Value>::cell),
+            text: |$event| $of.and_then(<$type as Value>::text),
+            decimal: |$event| $of.and_then(<$type as Value>::decimal),
         }
     };
 }
@@ -64,15 +66,15 @@ macro_rules! layout {
         fields { $($variant:ident { $($field:ident: $type:ty,)+ })+ }
         special { $($special:ident: $special_columns:expr, $special_read:expr;)+ }
     ) => {
-        const HEADER: &[Column] = &[$(column!(stringify!($common), $common_type, |event| event.$common.cell()),)+];
+        const HEADER: &[Column] = &[$(column!(stringify!($common), $common_type, |event| Some(&event.$common)),)+];
 
         /// The columns of a type's files, in order. Never empty.
         pub const fn columns(event_type: EventType) -> &'static [Column] {
             match event_type {
                 $(EventType::$variant => {
                     const OWN: &[Column] = &[$(column!(stringify!($field), $type, |event| match &event.data {
-                        Data::$variant(data) => data.$field.cell(),
-                        _ => Cell::Absent,
+                        Data::$variant(data) => Some(&data.$field),
+                        _ => None,
                     }),)+];
                     const ALL: &[Column] = &after_header::<{ HEADER.len() + OWN.len() }>(OWN);
                     ALL
@@ -175,19 +177,28 @@ fn book(event: &Event) -> Option<&Book> {
 }
 
 /// A book keeps both sides in one allocation, so that its sides are no fields.
+const fn side(name: &'static str, read: fn(&Event) -> Cell<'_>) -> Column {
+    Column {
+        name,
+        kind: <Vec<Level> as Value>::KIND,
+        required: <Vec<Level> as Value>::REQUIRED,
+        read,
+        text: |_| None,
+        decimal: |_| None,
+    }
+}
+
 const BOOK: &[Column] = &[
-    column!("kind", BookKind, |event| book(event)
-        .map_or(Cell::Absent, |book| book.kind.cell())),
-    column!("sequence", Option<u64>, |event| book(event)
-        .map_or(Cell::Absent, |book| book.sequence.cell())),
-    column!("bids", Vec<Level>, |event| book(event).map_or(Cell::Absent, |book| {
-        Cell::Levels(Cow::Borrowed(book.levels.bids()))
-    })),
-    column!("asks", Vec<Level>, |event| book(event).map_or(Cell::Absent, |book| {
-        Cell::Levels(Cow::Borrowed(book.levels.asks()))
-    })),
+    column!("kind", BookKind, |event| book(event).map(|book| &book.kind)),
+    column!("sequence", Option<u64>, |event| book(event).map(|book| &book.sequence)),
+    side("bids", |event| {
+        book(event).map_or(Cell::Absent, |book| Cell::Levels(Cow::Borrowed(book.levels.bids())))
+    }),
+    side("asks", |event| {
+        book(event).map_or(Cell::Absent, |book| Cell::Levels(Cow::Borrowed(book.levels.asks())))
+    }),
     column!("checksum", Option<Checksum>, |event| book(event)
-        .map_or(Cell::Absent, |book| book.checksum.cell())),
+        .map(|book| &book.checksum)),
 ];
 
 fn read_book<'c, F: FnMut(usize) -> Result<Cell<'c>>>(row: &mut Row<'_, F>) -> Result<Book> {

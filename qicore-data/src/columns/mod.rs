@@ -13,6 +13,8 @@
 //! let names: Vec<_> = layout.iter().map(|column| column.name).collect();
 //! assert_eq!(names[6..], ["id", "side", "price", "size"]);
 //! assert!(matches!(layout[6].cell(&event), Cell::Absent));
+//! assert_eq!(layout[1].text(&event), Some("A/B"));
+//! assert_eq!(layout[8].decimal(&event).unwrap().to_string(), "1.50");
 //! assert_eq!(columns::event(EventType::Trade, |at| Ok(layout[at].cell(&event)))?, event);
 //! # Ok::<(), qicore_data::Error>(())
 //! ```
@@ -64,6 +66,8 @@ pub struct Column {
     /// Every event has a value.
     pub required: bool,
     read: fn(&Event) -> Cell<'_>,
+    text: fn(&Event) -> Option<&str>,
+    decimal: fn(&Event) -> Option<&Decimal>,
 }
 
 impl Column {
@@ -71,6 +75,19 @@ impl Column {
     #[inline]
     pub fn cell<'a>(&self, event: &'a Event) -> Cell<'a> {
         (self.read)(event)
+    }
+
+    /// The event's text where it lies: what a columnar encoder asks for, as no [`Cell`] is made. `None` for an absent
+    /// value, and for one that does not lie there as text (a trade's id that is a number).
+    #[inline]
+    pub fn text<'a>(&self, event: &'a Event) -> Option<&'a str> {
+        (self.text)(event)
+    }
+
+    /// The event's decimal where it lies, likewise.
+    #[inline]
+    pub fn decimal<'a>(&self, event: &'a Event) -> Option<&'a Decimal> {
+        (self.decimal)(event)
     }
 }
 

@@ -19,6 +19,18 @@ pub(super) trait Value: Sized {
 
     fn cell(&self) -> Cell<'_>;
 
+    /// The text, where it lies as one.
+    #[inline]
+    fn text(&self) -> Option<&str> {
+        None
+    }
+
+    /// The decimal, if it is one.
+    #[inline]
+    fn decimal(&self) -> Option<&Decimal> {
+        None
+    }
+
     /// Takes the value out of a cell; the error says what the cell is instead.
     fn take(cell: Cell<'_>) -> Result<Self, String>;
 }
@@ -37,6 +49,16 @@ impl<T: Value> Value for Option<T> {
     #[inline]
     fn cell(&self) -> Cell<'_> {
         self.as_ref().map_or(Cell::Absent, T::cell)
+    }
+
+    #[inline]
+    fn text(&self) -> Option<&str> {
+        self.as_ref().and_then(T::text)
+    }
+
+    #[inline]
+    fn decimal(&self) -> Option<&Decimal> {
+        self.as_ref().and_then(T::decimal)
     }
 
     fn take(cell: Cell<'_>) -> Result<Self, String> {
@@ -68,8 +90,28 @@ macro_rules! plain {
     )+};
 }
 
+impl Value for Decimal {
+    const KIND: Kind = Kind::Decimal;
+
+    #[inline]
+    fn cell(&self) -> Cell<'_> {
+        Cell::Decimal(*self)
+    }
+
+    #[inline]
+    fn decimal(&self) -> Option<&Decimal> {
+        Some(self)
+    }
+
+    fn take(cell: Cell<'_>) -> Result<Self, String> {
+        match cell {
+            Cell::Decimal(value) => Ok(value),
+            other => unfit(Self::KIND, &other),
+        }
+    }
+}
+
 plain! {
-    Decimal: Decimal,
     Timestamp: Time,
     u64: Count,
     bool: Flag,
@@ -84,6 +126,11 @@ macro_rules! named {
             #[inline]
             fn cell(&self) -> Cell<'_> {
                 Cell::Text(Cow::Borrowed(self.as_str()))
+            }
+
+            #[inline]
+            fn text(&self) -> Option<&str> {
+                Some(self.as_str())
             }
 
             fn take(cell: Cell<'_>) -> Result<Self, String> {
@@ -115,6 +162,14 @@ impl Value for TradeId {
         }
     }
 
+    #[inline]
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Number(_) => None,
+            Self::Text(text) => Some(text),
+        }
+    }
+
     fn take(cell: Cell<'_>) -> Result<Self, String> {
         match cell {
             Cell::Digits(number) => Ok(Self::Number(number)),
@@ -128,6 +183,10 @@ impl Value for Arc<str> {
 
     fn cell(&self) -> Cell<'_> {
         Cell::Text(Cow::Borrowed(self))
+    }
+
+    fn text(&self) -> Option<&str> {
+        Some(self)
     }
 
     fn take(cell: Cell<'_>) -> Result<Self, String> {

@@ -1,9 +1,7 @@
 //! Columns that are being filled.
 
-use std::borrow::Cow;
-
 use qicore_data::columns::{self, Cell};
-use qicore_data::{Event, Level};
+use qicore_data::{Decimal, Event, Level};
 
 use super::super::schema::Decimals;
 use super::super::tables::Stored;
@@ -25,7 +23,7 @@ pub(super) struct Column {
     /// For texts of few kinds.
     names: Option<Names>,
     /// Where the last word lies, and its number.
-    last_word: Option<(usize, u8)>,
+    last_word: Option<((usize, usize), u8)>,
     /// For levels: where each row ends, and the sizes beside the prices in `values`.
     ends: Vec<u64>,
     sizes: Vec<u8>,
@@ -61,29 +59,34 @@ impl Column {
     /// and is told by the event's place among them.
     pub(super) fn extend(&mut self, from: &columns::Column, events: &[&Event], unfit: impl FnMut(usize, Unfit)) {
         let cells = events.iter().map(|event| from.cell(event));
+        let texts = events.iter().map(|event| from.text(event));
+        let decimals = events.iter().map(|event| from.decimal(event));
         match self.stored {
-            Stored::Name => cells.for_each(|cell| self.name(&cell)),
-            Stored::Word(words) => self.each(cells, |column, cell| column.word(words, cell), unfit),
+            Stored::Name => texts.zip(events).for_each(|(text, event)| match text {
+                Some(text) => self.name(text),
+                None => self.fleeting_name(&from.cell(event)),
+            }),
+            Stored::Word(words) => self.each(texts, |column, text| column.word(words, text), unfit),
             Stored::Text => cells.for_each(|cell| self.text(&cell)),
-            Stored::Decimal | Stored::MaybeDecimal => self.each(cells, Self::decimal, unfit),
-            Stored::Time | Stored::MaybeTime => self.each(cells, Self::time, unfit),
+            Stored::Decimal | Stored::MaybeDecimal => self.each(decimals, Self::decimal, unfit),
+            Stored::Time | Stored::MaybeTime => self.each(cells, |column, cell| column.time(&cell), unfit),
             Stored::Count | Stored::MaybeCount => cells.for_each(|cell| self.count(&cell)),
             Stored::Flag => cells.for_each(|cell| self.values.push(u8::from(matches!(cell, Cell::Flag(true))))),
-            Stored::Levels => self.each(cells, Self::levels, unfit),
+            Stored::Levels => self.each(cells, |column, cell| column.levels(&cell), unfit),
             Stored::Object => cells.for_each(|cell| self.object(&cell)),
         }
     }
 
     /// Appends values that may not fit.
     #[inline]
-    fn each<'c>(
+    fn each<T>(
         &mut self,
-        cells: impl Iterator<Item = Cell<'c>>,
-        push: impl Fn(&mut Self, &Cell<'_>) -> Result<(), Unfit>,
+        values: impl Iterator<Item = T>,
+        push: impl Fn(&mut Self, T) -> Result<(), Unfit>,
         mut unfit: impl FnMut(usize, Unfit),
     ) {
-        for (at, cell) in cells.enumerate() {
-            if let Err(reason) = push(self, &cell) {
+        for (at, value) in values.enumerate() {
+            if let Err(reason) = push(self, value) {
                 unfit(at, reason);
             }
         }
@@ -96,16 +99,16 @@ impl Column {
 
     /// Notes whether there is a value, where there may be none.
     #[inline]
-    fn null(&mut self, cell: &Cell<'_>) {
+    fn null(&mut self, null: bool) {
         if self.nullable {
-            self.nulls.push(u8::from(matches!(cell, Cell::Absent)));
+            self.nulls.push(u8::from(null));
         }
     }
 
     #[inline]
-    fn decimal(&mut self, cell: &Cell<'_>) -> Result<(), Unfit> {
-        self.null(cell);
-        let Cell::Decimal(value) = cell else {
+    fn decimal(&mut self, value: Option<&Decimal>) -> Result<(), Unfit> {
+        self.null(value.is_none());
+        let Some(value) = value else {
             decimal::push_zero(self.decimals, &mut self.values);
             return Ok(());
         };
@@ -118,7 +121,7 @@ impl Column {
 
     #[inline]
     fn time(&mut self, cell: &Cell<'_>) -> Result<(), Unfit> {
-        self.null(cell);
+        self.null(matches!(cell, Cell::Absent));
         match cell {
             Cell::Time(at) if at.nanos() >= FIRST_TIME => self.number(at.nanos() as u64),
             Cell::Time(_) => {
@@ -132,7 +135,7 @@ impl Column {
 
     #[inline]
     fn count(&mut self, cell: &Cell<'_>) {
-        self.null(cell);
+        self.null(matches!(cell, Cell::Absent));
         self.number(match cell {
             Cell::Count(count) => *count,
             _ => 0,
@@ -140,27 +143,28 @@ impl Column {
     }
 
     #[inline]
-    fn name(&mut self, cell: &Cell<'_>) {
-        let Some(names) = &mut self.names else { return };
-        match cell {
-            Cell::Text(Cow::Borrowed(text)) => names.push(text),
-            other => {
-                let mut text = String::new();
-                other.push_text(&mut text);
-                names.push_fleeting(&text);
-            }
+    fn name(&mut self, text: &str) {
+        if let Some(names) = &mut self.names {
+            names.push(text);
         }
     }
 
+    /// A name that is made for the moment.
+    #[cold]
+    fn fleeting_name(&mut self, cell: &Cell<'_>) {
+        let mut text = String::new();
+        cell.push_text(&mut text);
+        if let Some(names) = &mut self.names {
+            names.push_fleeting(&text);
+        }
+    }
+
+    /// A word lies in the program or in its table of names, and so nowhere else while the column is filled.
     #[inline]
-    fn word(&mut self, words: &[&str], cell: &Cell<'_>) -> Result<(), Unfit> {
-        let text: &str = match cell {
-            Cell::Text(text) => text,
-            _ => "",
-        };
-        // Words are static: where one lies tells which it is.
-        let same = |(known, _): &(usize, u8)| *known == text.as_ptr() as usize;
-        if let Some((_, number)) = self.last_word.filter(same) {
+    fn word(&mut self, words: &[&str], text: Option<&str>) -> Result<(), Unfit> {
+        let text = text.unwrap_or_default();
+        let at = (text.as_ptr() as usize, text.len());
+        if let Some((_, number)) = self.last_word.filter(|(known, _)| *known == at) {
             self.values.push(number);
             return Ok(());
         }
@@ -170,7 +174,7 @@ impl Column {
         if place.is_none() && !text.is_empty() {
             return Err("the column has no such word");
         }
-        self.last_word = matches!(cell, Cell::Text(Cow::Borrowed(_))).then_some((text.as_ptr() as usize, number));
+        self.last_word = Some((at, number));
         Ok(())
     }
 

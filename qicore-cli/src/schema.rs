@@ -22,7 +22,7 @@ fn clickhouse(_args: &ClickhouseSchema) -> Result<ExitCode> {
 
 #[cfg(feature = "clickhouse")]
 fn clickhouse(args: &ClickhouseSchema) -> Result<ExitCode> {
-    use qicore::stores::clickhouse::{Tables, roles, script};
+    use qicore::stores::clickhouse::{Tables, VERSION, roles, script};
 
     let tables = match tables::<Tables>(args.pipeline.as_deref(), "clickhouse")? {
         Ok(tables) => tables,
@@ -31,7 +31,7 @@ fn clickhouse(args: &ClickhouseSchema) -> Result<ExitCode> {
     tables.check()?;
     report::output(&match args.roles {
         true => roles(&tables),
-        false => script(&tables, u32::from(args.from)),
+        false => script(&tables, version(args.from, VERSION)?),
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -43,7 +43,7 @@ fn timescale(_args: &TimescaleSchema) -> Result<ExitCode> {
 
 #[cfg(feature = "timescale")]
 fn timescale(args: &TimescaleSchema) -> Result<ExitCode> {
-    use qicore::stores::timescale::{Flavour, Tables, roles, script};
+    use qicore::stores::timescale::{Flavour, Tables, VERSION, roles, script};
 
     use crate::args::SchemaMode;
 
@@ -59,7 +59,7 @@ fn timescale(args: &TimescaleSchema) -> Result<ExitCode> {
     };
     report::output(&match args.roles {
         true => roles(&tables),
-        false => script(&tables, flavour, i32::from(args.from)),
+        false => script(&tables, flavour, version(args.from, VERSION)?),
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -67,6 +67,16 @@ fn timescale(args: &TimescaleSchema) -> Result<ExitCode> {
 #[cfg(not(all(feature = "clickhouse", feature = "timescale")))]
 fn not_compiled_in(store: &str) -> Result<ExitCode> {
     let message = format!("{store} is not compiled in: build with --features {store}");
+    Err(Error::config("schema", message))
+}
+
+/// The version that a database has.
+#[cfg(any(feature = "clickhouse", feature = "timescale"))]
+fn version<T: From<u16> + PartialOrd + std::fmt::Display>(from: u16, last: T) -> Result<T> {
+    if T::from(from) <= last {
+        return Ok(T::from(from));
+    }
+    let message = format!("--from {from}: the last version of the schema is {last}");
     Err(Error::config("schema", message))
 }
 

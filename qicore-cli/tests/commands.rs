@@ -170,6 +170,26 @@ fn lists_plugins() {
 }
 
 /// A recording with a damaged frame: it goes to the dead letters, is mended there and sent through again.
+#[cfg(all(feature = "clickhouse", feature = "timescale"))]
+#[test]
+fn the_schema_is_printed_with_a_pipelines_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = "name = \"p\"\n[source]\ntype = \"generator\"\n[[sink]]\ntype = \"clickhouse\"\n\
+                    connection.password = { env = \"QICORE_NOT_SET\" }\ntables.database = \"desk\"\n";
+    fs::write(folder.path().join("p.toml"), pipeline).unwrap();
+    let printed = qicore(folder.path(), &["schema", "clickhouse", "--pipeline", "p.toml"]);
+    assert!(printed.status.success(), "{}", text(&printed.stderr));
+    assert!(text(&printed.stdout).contains("CREATE TABLE IF NOT EXISTS `desk`.trades"));
+    for store in ["clickhouse", "timescale"] {
+        let ahead = qicore(folder.path(), &["schema", store, "--from", "99"]);
+        assert!(!ahead.status.success() && ahead.stdout.is_empty(), "{store}");
+        assert!(
+            text(&ahead.stderr).contains("the last version of the schema is"),
+            "{store}"
+        );
+    }
+}
+
 #[test]
 fn dead_letters_are_shown_and_sent_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ pub(crate) trait LaneWriter: Send {
     /// What all lanes share.
     type Shared: Send + Sync;
 
-    /// Is taken up before anything else is asked of it.
+    /// Is taken up before anything is written.
     fn new(shared: Arc<Self::Shared>, lane: Lane) -> Self;
 
     /// Asks how far the lane has been written, and goes on from there.
@@ -106,12 +106,15 @@ impl<W: LaneWriter> Lanes<W> {
         Ok(())
     }
 
-    /// Gives what the lanes shared, if the sink was open, and how it went.
-    ///
+    /// What the lanes share, while the sink is open.
+    pub(crate) fn shared(&self) -> Option<Arc<W::Shared>> {
+        locked(&self.shared).clone()
+    }
+
     /// # Errors
     /// [`Abandoned`](ErrorKind::Abandoned) where rows wait for a checkpoint that has not come.
-    pub(crate) async fn close(&self) -> (Option<Arc<W::Shared>>, Result<()>) {
-        let shared = locked(&self.shared).take();
+    pub(crate) async fn close(&self) -> Result<()> {
+        locked(&self.shared).take();
         let slots = std::mem::take(&mut *locked(&self.slots));
         let mut left = Vec::new();
         for (lane, slot) in slots {
@@ -121,17 +124,16 @@ impl<W: LaneWriter> Lanes<W> {
             }
         }
         if left.is_empty() {
-            return (shared, Ok(()));
+            return Ok(());
         }
         left.sort_unstable();
         let message = format!("closed with rows that no checkpoint covers: {}", left.join(", "));
-        let error = Error::new(ErrorKind::Abandoned, W::CLOSE, message)
-            .with("advice", "restart: the lanes resume from their stored checkpoints");
-        (shared, Err(error))
+        Err(Error::new(ErrorKind::Abandoned, W::CLOSE, message)
+            .with("advice", "restart: the lanes resume from their stored checkpoints"))
     }
 
     fn slot(&self, lane: &Lane) -> Result<Arc<AsyncMutex<Slot<W>>>> {
-        let shared = locked(&self.shared).clone();
+        let shared = self.shared();
         let shared = shared.ok_or_else(|| Error::new(ErrorKind::Internal, W::WRITE, "the sink is not open"))?;
         let mut slots = locked(&self.slots);
         let new = || {

@@ -20,7 +20,7 @@ TOML
 sql() { curl -fsS "$CAMPAIGN_URL/" --data-binary "$1"; }
 
 # The database with a check that refuses some rows, so that batches are searched, too.
-make() { # DATABASE
+prepare() { # DATABASE
   sql "DROP DATABASE IF EXISTS $1 SYNC"
   "$qicore" check --connect "$work/$1.toml" 2>/dev/null
   sql "ALTER TABLE $1.trades ADD CONSTRAINT not_these_ids CHECK id NOT LIKE '%777'"

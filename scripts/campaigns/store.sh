@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of crash-campaign.sh
 # What the campaigns of the databases have in common: the worker or the server is killed while it loads. Rows without a
 # key (quotes) tell whether one was written twice, keyed rows (trades, candles) and dead letters whether one was lost.
-# The store's own script gives `service`, its URL's `variable`, `events`, and the functions `sink`, `make` and `rows`.
+# The store's own script gives `service`, its URL's `variable`, `events`, and the functions `sink`, `prepare` and `rows`;
+# then, where it has more to tell, `also` for each table and a `campaign_end` of its own.
 
 export QICORE_SERVICES_DIR=$work/services
 
@@ -72,7 +73,7 @@ campaign_round() { # NUMBER
   for place in whole broken; do
     pipeline $place "$round" >"$work/$place.toml"
     rm -f "$work/$place.jsonl"
-    make $place
+    prepare $place
   done
   "$qicore" run --quiet "$work/whole.toml"
   until_done "$round" "$work/broken.toml" disturb

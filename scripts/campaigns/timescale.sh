@@ -20,7 +20,7 @@ TOML
 sql() { psql -qXAt -v ON_ERROR_STOP=1 "$CAMPAIGN_URL" -c "$1"; }
 
 # The schema with a check that refuses some rows, so that transactions are rolled back and searched, too.
-make() { # SCHEMA
+prepare() { # SCHEMA
   sql "DROP SCHEMA IF EXISTS $1 CASCADE" 2>/dev/null
   "$qicore" check --connect "$work/$1.toml" 2>/dev/null
   sql "ALTER TABLE $1.trades ADD CONSTRAINT not_these_ids CHECK (id NOT LIKE '%777')"

@@ -45,6 +45,18 @@ impl ClickhouseConfig {
         Ok(())
     }
 
+    /// More than a write takes that goes on: at each server to connect, to send a batch and to be answered, and what is
+    /// noted behind it. Each of these steps has a time of its own.
+    pub(super) fn longest_write(&self) -> Duration {
+        let Connection {
+            connect_timeout,
+            timeout,
+            ..
+        } = &self.connection;
+        let each = connect_timeout.saturating_add(timeout.saturating_mul(3));
+        each.saturating_mul(1 + self.connection.replicas.len() as u32)
+    }
+
     /// Whether events of this type have a table and are to be written.
     pub(super) fn wants(&self, event_type: EventType) -> bool {
         let kept = self.tables.books || event_type != EventType::Book;

@@ -34,6 +34,14 @@ struct Piece {
     token: Option<Token>,
 }
 
+impl Piece {
+    /// A row that is looked at alone is another batch than the same row among those of others.
+    fn name(&self) -> String {
+        let alone = if self.searched { "/alone" } else { "" };
+        format!("{}/{:?}{alone}", self.table.name, self.rows)
+    }
+}
+
 impl Load {
     pub(super) fn new(shared: &Shared, lane: &Lane, delivery: &Delivery, token: String, first: u64) -> Self {
         let wanted = |table: &&'static Table| shared.config.wants(table.event_type);
@@ -79,36 +87,29 @@ impl Load {
             }
             let rows = numbered(piece, delivery, self.first);
             let block = encode(piece.table, shared.store.tables().decimals, self.lane, &rows);
-            let named = || Token::new(format!("{}/{}/{:?}", self.token, piece.table.name, piece.rows));
-            let token = piece.token.get_or_insert_with(named);
+            let name = piece.name();
+            let token = piece
+                .token
+                .get_or_insert_with(|| Token::new(format!("{}/{name}", self.token)));
+            // Gathered with rows of others, it would be refused for theirs.
+            let store = match piece.searched {
+                true => shared.store.clone().asynchronous(false),
+                false => shared.store.clone(),
+            };
             let sent = match block.rows {
                 0 => Ok(()),
-                // Gathered with rows of others, it would be refused for theirs.
-                _ if piece.searched => {
-                    shared
-                        .store
-                        .clone()
-                        .asynchronous(false)
-                        .insert(piece.table, &block, token)
-                        .await
-                }
-                _ => shared.store.insert(piece.table, &block, token).await,
+                _ => store.insert(piece.table, &block, token).await,
             };
             match sent {
                 Ok(()) => {
-                    let unfit = block.unfit.into_iter().map(|(place, reason)| (place as usize, reason));
-                    self.refused.extend(unfit);
-                    self.pieces.pop_front();
+                    self.done(block.unfit);
                     // Memory may have been short for a moment.
                     *most_rows = most_rows.saturating_mul(2);
                 }
                 Err(Failure::Row(reason)) if block.rows == 1 && (piece.searched || !shared.config.async_insert) => {
                     let sound = |row: &&Numbered<'_>| !block.unfit.iter().any(|(place, _)| *place == row.place);
-                    let place = rows.iter().find(sound).map(|row| row.place as usize);
-                    self.refused.extend(place.map(|place| (place, reason)));
-                    let unfit = block.unfit.into_iter().map(|(place, reason)| (place as usize, reason));
-                    self.refused.extend(unfit);
-                    self.pieces.pop_front();
+                    let alone = rows.iter().find(sound).map(|row| (row.place, reason));
+                    self.done(block.unfit.into_iter().chain(alone));
                 }
                 Err(Failure::Row(reason)) => {
                     tracing::debug!(table = piece.table.name, rows = block.rows, %reason, "looking for the row");
@@ -124,6 +125,13 @@ impl Load {
             }
         }
         Ok(())
+    }
+
+    /// The first piece is in its table, but for these rows.
+    fn done(&mut self, refused: impl IntoIterator<Item = (u32, Error)>) {
+        let places = refused.into_iter().map(|(place, reason)| (place as usize, reason));
+        self.refused.extend(places);
+        self.pieces.pop_front();
     }
 
     /// Cuts the first piece into pieces of so many rows.

@@ -18,7 +18,8 @@
 //!
 //! # Refused rows
 //! What no column can hold exactly is told before anything is sent. Where the server refuses a batch for a row (a
-//! constraint, a view of one's own that throws), the batch is halved until the row is found, and the rest lands.
+//! constraint, a view of one's own that throws), the batch is halved until the row is found, and the rest lands. What a
+//! view throws at comes behind the table: there the row may be all the same.
 //!
 //! # When the server is slow or down
 //! The source is held back: each lane holds what its queue holds (`queue_bytes`, 16 MiB by default), one delivery
@@ -116,12 +117,14 @@ impl Sink for Clickhouse {
             .retry(
                 RetryPolicy::default()
                     .retries(usize::MAX)
-                    .pauses(Duration::from_millis(50), Duration::from_secs(5)),
+                    .pauses(Duration::from_millis(50), Duration::from_secs(5))
+                    .timeout(self.config.longest_write()),
             )
     }
 
     async fn open(&self, writer: &WriterId) -> Result<()> {
         let config = self.config.clone();
+        config.check()?;
         let store = Store::new(&config.connection, &config.tables)?.asynchronous(config.async_insert);
         store.migrate().await?;
         self.lanes.open(Shared {
@@ -148,6 +151,6 @@ impl Sink for Clickhouse {
     /// [`Abandoned`](ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are in their tables; a
     /// restart writes them again from the stored checkpoint, each in its own place.
     async fn close(&self) -> Result<()> {
-        self.lanes.close().await.1
+        self.lanes.close().await
     }
 }

@@ -172,7 +172,8 @@ impl Sink for Timescale {
     /// [`Abandoned`](ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are not in the
     /// database; a restart reads them again from the stored checkpoint.
     async fn close(&self) -> Result<()> {
-        let (shared, closed) = self.lanes.close().await;
+        let shared = self.lanes.shared();
+        let closed = self.lanes.close().await;
         if let Some(shared) = shared {
             shared.store.close().await;
         }

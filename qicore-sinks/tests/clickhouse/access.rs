@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use qicore_data::{Error, ErrorKind, RetryAdvice, Secret, Sink, WriterId};
-use qicore_stores::clickhouse::{Connection, Store, Tables};
+use qicore_data::{BatchLimit, Error, ErrorKind, EventType, RetryAdvice, Secret, Sink, WriterId};
+use qicore_stores::clickhouse::{Connection, Selection, Store, Tables};
 use qicore_stream::testkit::trades;
 
 use crate::common::log::Log;
@@ -13,17 +13,21 @@ use crate::{assert_done, delivery, held, same};
 
 const PASSWORD: &str = "hunter2-s3cr3t";
 
-/// A server with users: one who may do anything, one who may only read, and one with a quota of few inserts.
+/// A server with users: one who may do anything, one who may only read, those whose answers are cut or limited, and one
+/// with a quota of few inserts.
 fn guarded() -> (Own, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let users = format!(
         "<clickhouse><profiles><default/><reader><readonly>1</readonly></reader>
-         <partly><max_rows_to_read>5</max_rows_to_read><read_overflow_mode>break</read_overflow_mode></partly></profiles>
+           <partly><max_rows_to_read>5</max_rows_to_read><read_overflow_mode>break</read_overflow_mode></partly>
+           <limited><limit>5</limit></limited><strict><max_rows_to_read>5</max_rows_to_read></strict></profiles>
          <users>
            <default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default>
            <ingest><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></ingest>
            <reader><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>reader</profile><quota>default</quota></reader>
            <partly><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>partly</profile><quota>default</quota></partly>
+           <limited><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>limited</profile><quota>default</quota></limited>
+           <strict><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>strict</profile><quota>default</quota></strict>
            <few><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>few</quota></few>
          </users>
          <quotas><default/><few><interval><duration>3</duration><query_inserts>2</query_inserts></interval></few></quotas></clickhouse>"
@@ -97,16 +101,6 @@ async fn users_passwords_and_quotas() {
         (ErrorKind::Unauthorized, RetryAdvice::Never),
         "{error}"
     );
-    // Who would be given half of the rows as if they were all.
-    let error = refused(with("partly", PASSWORD)).await;
-    let of_store = Store::new(&with("partly", PASSWORD), &place.tables())
-        .unwrap()
-        .check()
-        .await;
-    for error in [error, of_store.unwrap_err()] {
-        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-        assert!(error.to_string().contains("read_overflow_mode"), "{error}");
-    }
     // A quota that is used up is waited for: two inserts in three seconds, of which each delivery makes two.
     let sink = qicore_sinks::Clickhouse::new(with("few", PASSWORD)).tables(place.tables());
     let source = qicore_stream::testkit::Scripted::lanes([("lane", trades(0..300))], 100);
@@ -121,6 +115,55 @@ async fn users_passwords_and_quotas() {
         summary.stats
     );
     same(&place.all().await, &trades(0..300));
+}
+
+/// Half of the rows as if they were all would have a lane begin anew, or a copy end early.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_profile_that_cuts_answers_is_refused() {
+    let (server, _folder) = guarded();
+    let with = |user: &str| Connection::url(server.url()).user(user, Secret::new(PASSWORD));
+    let place = servers::Clickhouse::new(server.url(), "guarded");
+    let sink = qicore_sinks::Clickhouse::new(with("ingest")).tables(place.tables());
+    sink.open(&WriterId::new("p", "s")).await.unwrap();
+    assert_eq!(held(&sink, "l").await, 0);
+    assert_done(&sink.write(&delivery("l", 0, trades(0..10))).await.unwrap());
+    for (user, setting) in [("partly", "read_overflow_mode"), ("limited", "limit")] {
+        let store = Store::new(&with(user), &place.tables()).unwrap();
+        let errors = [
+            refused(with(user)).await,
+            store.check().await.unwrap_err(),
+            store.latest_prices().await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(
+                (error.kind(), error.retry()),
+                (ErrorKind::Config, RetryAdvice::Never),
+                "{error}"
+            );
+            assert!(error.to_string().contains(setting), "{error}");
+        }
+    }
+    // One that is told that it asked for too much is not kept waiting.
+    let store = Store::new(&with("strict"), &place.tables()).unwrap();
+    let selection = Selection::of(EventType::Trade);
+    let reading = store.read(&selection, None, BatchLimit::default()).unwrap();
+    let error = reading.all().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::Config, RetryAdvice::Never),
+        "{error}"
+    );
+    assert!(error.to_string().contains("max_rows_to_read"), "{error}");
+}
+
+#[tokio::test]
+async fn replicas_of_tables_that_are_not_replicated_are_refused() {
+    let place = servers::clickhouse();
+    let two = place.connection().replica("http://127.0.0.1:1");
+    let sink = qicore_sinks::Clickhouse::new(two).tables(place.tables());
+    let error = sink.open(&WriterId::new("p", "s")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(error.to_string().contains("tables.replicated"), "{error}");
 }
 
 #[tokio::test]

@@ -169,16 +169,3 @@ async fn a_write_that_is_dropped_anywhere_can_be_made_again() {
     assert!(dropped >= 5, "only {dropped} writes were dropped");
     same(&place.all().await, &events);
 }
-
-/// The first of two servers is none: requests pass over it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_is_away_is_passed_over() {
-    let place = servers::clickhouse();
-    place.store().migrate().await.unwrap();
-    let connection = qicore_stores::clickhouse::Connection::url("http://127.0.0.1:1").replica(place.url.as_str());
-    let sink = qicore_sinks::Clickhouse::new(connection).tables(place.tables());
-    let (source, expected) = market(3, 1000);
-    let summary = pipeline("p", source, sink).build().unwrap().run().await.unwrap();
-    assert_eq!(summary.stats.sinks[0].failures, 0, "{:?}", summary.stats);
-    same(&place.all().await, &expected);
-}

@@ -35,17 +35,25 @@ async fn rows_that_a_constraint_refuses_are_found_and_the_rest_lands() {
 
 #[tokio::test]
 async fn a_view_of_ones_own_that_throws_refuses_its_row_alone() {
-    let place = servers::clickhouse();
-    let sink = open(&place, "p").await;
-    assert_eq!(held(&sink, "l").await, 0);
-    place.sql("CREATE TABLE {db}.own (n UInt8) ENGINE = Null").await;
-    place
-        .sql("CREATE MATERIALIZED VIEW {db}.view TO {db}.own AS SELECT throwIf(id = '5', 'not this one') AS n FROM {db}.trades")
-        .await;
-    let events = trades(0..10);
-    let receipt = sink.write(&delivery("l", 0, events)).await.unwrap();
-    assert_eq!(receipt.rejected.iter().map(|row| row.index).collect::<Vec<_>>(), [5]);
-    assert!(receipt.rejected[0].error.to_string().contains("not this one"));
+    for (expression, named) in [
+        ("throwIf(id = '5', 'not this one')", "not this one"),
+        ("toUUID(if(id = '5', 'none', toString(generateUUIDv4())))", "UUID"),
+        ("accurateCast(if(id = '5', 300, 1), 'UInt8')", "safely converted"),
+    ] {
+        let place = servers::clickhouse();
+        let sink = open(&place, "p").await;
+        assert_eq!(held(&sink, "l").await, 0);
+        place.sql("CREATE TABLE {db}.own (n String) ENGINE = Null").await;
+        let view = format!(
+            "CREATE MATERIALIZED VIEW {{db}}.view TO {{db}}.own AS SELECT toString({expression}) AS n FROM {{db}}.trades"
+        );
+        place.sql(&view).await;
+        let receipt = sink.write(&delivery("l", 0, trades(0..10))).await.unwrap();
+        let refused: Vec<_> = receipt.rejected.iter().map(|row| row.index).collect();
+        assert_eq!(refused, [5], "{expression}");
+        let reason = receipt.rejected[0].error.to_string();
+        assert!(reason.contains(named), "{reason}");
+    }
 }
 
 /// What a table that was changed is refused with when a sink opens.
@@ -77,10 +85,18 @@ async fn a_table_that_was_changed_is_named() {
             "ALTER TABLE {db}.trades MODIFY COLUMN source String",
             ["trades", "column=source", "LowCardinality"],
         ),
-        ("DROP TABLE {db}.quotes SYNC", ["quotes", "column=exchange", "gone"]),
+        (
+            "DROP TABLE {db}.quotes SYNC",
+            ["table=quotes", "the table is gone", "qicore_lanes"],
+        ),
         (
             "CREATE OR REPLACE TABLE {db}.gaps ENGINE = MergeTree ORDER BY symbol AS SELECT * FROM {db}.gaps",
             ["gaps", "engine", "doubled"],
+        ),
+        (
+            "CREATE OR REPLACE TABLE {db}.gaps ENGINE = ReplacingMergeTree ORDER BY (symbol, exchange, reason, from_time) \
+             AS SELECT * FROM {db}.gaps",
+            ["gaps", "engine", "newest"],
         ),
     ] {
         let told = drift(change).await;

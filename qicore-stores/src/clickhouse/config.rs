@@ -59,7 +59,8 @@ pub struct Connection {
     /// How long a connection may take to be made.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// How long the server may work on one request.
+    /// How long the server may work on one request; of an insert, how long the network may take for a megabyte, and then
+    /// the server for its answer.
     #[serde(with = "duration")]
     pub timeout: Duration,
     /// ClickHouse's own settings for every request (`insert_quorum = "auto"`, `max_memory_usage = "4000000000"`).
@@ -109,6 +110,7 @@ const OWN_SETTINGS: &[&str] = &[
     "query",
     "query_id",
     "session_id",
+    "use_query_cache",
     "user",
     "wait_for_async_insert",
 ];
@@ -193,7 +195,7 @@ impl Connection {
             return Err(config("tls_cert and tls_key go together"));
         }
         // Also what would end an answer in the middle and call it whole.
-        let own = |name: &&String| OWN_SETTINGS.contains(&name.as_str()) || name.ends_with("_overflow_mode");
+        let own = |name: &&String| OWN_SETTINGS.contains(&name.as_str()) || name.contains("_overflow_mode");
         if let Some(name) = self.settings.keys().find(own) {
             return Err(config(format!("settings.{name} is not for you to set")));
         }

@@ -14,14 +14,13 @@ use hyper_util::rt::TokioExecutor;
 use qicore_data::{Error, Result};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::sync::OnceCell;
 
 use super::config::{Compression, Connection, Endpoint};
 use super::error::{is_of_server, mapped};
 
 /// How long a server that did not answer is passed over, where there is another one.
-const PASSED_OVER: Duration = Duration::from_secs(5);
-/// How much longer than its time a request is waited for.
-const GRACE: Duration = Duration::from_millis(500);
+const PASSED_OVER: Duration = Duration::from_secs(30);
 /// Less than the server keeps a connection that nothing is asked on: one that it closes in the same moment would fail.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -33,6 +32,8 @@ struct Shared {
     servers: Vec<Server>,
     next: AtomicUsize,
     timeout: Duration,
+    /// Done once no server is known to cut answers short.
+    whole: OnceCell<()>,
 }
 
 /// One server.
@@ -73,6 +74,7 @@ impl Servers {
             servers: servers.collect(),
             next: AtomicUsize::new(0),
             timeout: connection.timeout,
+            whole: OnceCell::new(),
         })))
     }
 
@@ -87,7 +89,35 @@ impl Servers {
         order
     }
 
-    /// An insert that is ended when its time is over.
+    /// How long a server has been up, if it answers.
+    pub(super) async fn uptime(&self, server: &Server) -> Option<Duration> {
+        let asked = server.client.query_raw("SELECT toUInt64(uptime())").fetch_one::<u64>();
+        let answer = tokio::time::timeout(self.0.timeout, asked).await.ok()?;
+        answer.ok().map(Duration::from_secs)
+    }
+
+    /// Asks, the first time, whether the user's profile on the server has answers end in the middle and calls them whole.
+    ///
+    /// # Errors
+    /// [`Config`](qicore_data::ErrorKind::Config) where it has.
+    pub(super) async fn whole_answers(&self) -> Result<()> {
+        self.0.whole.get_or_try_init(|| self.cut_answers()).await.copied()
+    }
+
+    async fn cut_answers(&self) -> Result<()> {
+        let set: Vec<String> = self.all("clickhouse.check", CUTTING, &[]).await?;
+        if set.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "the user's profile on the server has answers end in the middle without an error: {}",
+            set.join(", ")
+        );
+        let advice = "take them out of the profile (an overflow mode is to be 'throw'), or connect as another user";
+        Err(Error::config("clickhouse.check", message).with("advice", advice))
+    }
+
+    /// An insert each of whose steps (a piece that is sent, the answer) is ended when its time is over.
     pub(super) fn insert(&self, server: &Server, sql: &str) -> InsertFormatted {
         let timeout = Some(self.0.timeout);
         server.client.insert_formatted_with(sql).with_timeouts(timeout, timeout)
@@ -101,11 +131,10 @@ impl Servers {
     where
         F: Future<Output = Result<T, DriverError>>,
     {
-        // The driver ends its inserts by itself: given up here, they would hold their connection.
-        self.each_within(Some(self.0.timeout + GRACE), request).await
+        self.each_within(Some(self.0.timeout), request).await
     }
 
-    /// The same with another limit, or none.
+    /// The same with another limit, or none: for what ends by itself.
     pub(super) async fn each_within<'s, T, F>(
         &'s self,
         limit: Option<Duration>,
@@ -191,6 +220,11 @@ impl Server {
             .store(millis() + PASSED_OVER.as_millis() as u64, Relaxed);
     }
 }
+
+/// Settings that take rows out of answers, where they are set. Those of the connection have been checked by name.
+const CUTTING: &str =
+    "SELECT name FROM system.settings WHERE name LIKE '%\\_overflow\\_mode%' AND value IN ('break', 'any')
+    OR name IN ('limit', 'offset', 'additional_table_filters', 'additional_result_filter') AND changed ORDER BY name";
 
 fn client(connection: &Connection, tls: &rustls::ClientConfig, endpoint: Endpoint) -> Client {
     let mut connector = HttpConnector::new();

@@ -92,7 +92,16 @@ fn verdict(code: u32) -> (ErrorKind, RetryAdvice, Option<&'static str>) {
             Never,
             Some("the database is not there: let a sink make it"),
         ),
-        115 => (Kind::Config, Never, Some("see connection.settings")),
+        158 | 307 | 396 => (
+            Kind::Config,
+            Never,
+            Some("the user's profile limits what is read: raise max_rows_to_read and the like, or select less"),
+        ),
+        115 | 719 => (
+            Kind::Config,
+            Never,
+            Some("see connection.settings and the user's profile"),
+        ),
         8 | 10 | 16 | 20 | 36 | 42 | 43 | 44 | 46 | 47 | 50 | 53 | 57 | 60 | 62 | 70 | 80 | 288 | 386 => (
             Kind::Schema,
             Never,
@@ -122,19 +131,28 @@ fn verdict(code: u32) -> (ErrorKind, RetryAdvice, Option<&'static str>) {
             Backoff,
             Some("raise max_execution_time, or make batches smaller"),
         ),
-        // Values, constraints, and what views of one's own throw.
-        6 | 26 | 27 | 38 | 41 | 69 | 72 | 117 | 131 | 153 | 190 | 321 | 349 | 395 | 407 | 469 | 691 => {
-            (Kind::Rejected, Never, None)
-        }
+        // Values, constraints, and what views of one's own throw: besides CANNOT_PARSE_ and what it is.
+        6 | 25 | 26 | 27 | 38 | 41 | 69 | 72 | 117 | 128 | 130 | 131 | 153 | 190 | 321 | 349 | 395 | 407 | 469
+        | 691 => (Kind::Rejected, Never, None),
         // Networks, replicas, Keeper, restarts, and whatever may pass.
         _ => (Kind::Unavailable, Backoff, None),
     }
 }
 
+/// What is told by its name, or by where it came from: a type that cannot be converted is a mistake of the schema, but in
+/// a view of one's own it is a value.
+fn is_of_a_row(code: u32, text: &str) -> bool {
+    const CANNOT_CONVERT_TYPE: u32 = 70;
+    text.contains("(CANNOT_PARSE_") || code == CANNOT_CONVERT_TYPE && text.contains("while pushing to view")
+}
+
 /// An error of the driver or of the server.
 pub(super) fn mapped(operation: &'static str, error: DriverError) -> Error {
     if let (Some(code), DriverError::BadResponse(text)) = (code(&error), &error) {
-        let (kind, retry, advice) = verdict(code);
+        let (kind, retry, advice) = match is_of_a_row(code, text) {
+            true => (ErrorKind::Rejected, RetryAdvice::Never, None),
+            false => verdict(code),
+        };
         let mapped = Error::new(kind, operation, said(text))
             .with_retry(retry)
             .with("code", code);
@@ -201,6 +219,7 @@ mod tests {
         for (code, kind, retry) in [
             (516, ErrorKind::Unauthorized, RetryAdvice::Never),
             (60, ErrorKind::Schema, RetryAdvice::Never),
+            (158, ErrorKind::Config, RetryAdvice::Never),
             (252, ErrorKind::RateLimited, RetryAdvice::Backoff),
             (242, ErrorKind::Unavailable, RetryAdvice::Backoff),
             (469, ErrorKind::Rejected, RetryAdvice::Never),
@@ -209,6 +228,12 @@ mod tests {
             let error = told(&format!("Code: {code}. DB::Exception: x y. (NAME) (version 26.7.2.1)"));
             assert_eq!((error.kind(), error.retry()), (kind, retry), "{code}");
             assert_eq!(error.message(), "x y. (NAME)");
+        }
+        for row in [
+            "Code: 376. DB::Exception: Cannot parse uuid x: while pushing to view d.v. (CANNOT_PARSE_UUID) (version 26.7)",
+            "Code: 70. DB::Exception: Value in column 300 cannot be safely converted: while pushing to view d.v. (CANNOT_CONVERT_TYPE)",
+        ] {
+            assert_eq!(told(row).kind(), ErrorKind::Rejected, "{row}");
         }
         let proxy = told("502 Bad Gateway");
         assert_eq!(

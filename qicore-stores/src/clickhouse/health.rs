@@ -2,7 +2,7 @@
 
 use qicore_data::Result;
 
-use super::{Store, Table, VERSION, schema};
+use super::{Store, VERSION, schema};
 
 /// What a probe of the store found. That it answers at all says that a server is reachable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +82,9 @@ impl Store {
             true => self.servers.all(operation, REPLICAS, &database).await?,
             false => Vec::new(),
         };
-        let names = Table::all().iter().map(|table| table.name).chain(["qicore_lanes"]);
+        let names = schema::wanted(&self.tables)
+            .map(|table| table.name)
+            .chain(["qicore_lanes"]);
         let tables = names.map(|name| self.tables.local(name)).map(|table| {
             let found = parts.iter().find(|row| row.0 == table);
             let (_, rows, bytes, parts, most_parts) = found.cloned().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Blocks on their way into a table, each taken once however often it is sent.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clickhouse::error::Error as DriverError;
 
@@ -29,8 +29,9 @@ pub struct Token {
 
 #[derive(Debug, Default)]
 struct Sent {
-    /// When it was first sent, if rows may be there under it.
-    first: Option<Instant>,
+    /// When it was first sent, if rows may be there under it. By both clocks: one stands still while this machine sleeps,
+    /// the other may be set back.
+    first: Option<(Instant, SystemTime)>,
     /// How often it was given up.
     renewed: u32,
 }
@@ -51,7 +52,7 @@ impl Token {
     /// The text to send, which counts as sent from now on.
     fn sent(&self) -> String {
         let mut sent = self.state();
-        sent.first.get_or_insert_with(Instant::now);
+        sent.first.get_or_insert_with(|| (Instant::now(), SystemTime::now()));
         match sent.renewed {
             0 => self.text.clone(),
             times => format!("{}~{times}", self.text),
@@ -78,7 +79,7 @@ impl Store {
     /// What the server fails with, and what that says about the rows.
     pub async fn insert(&self, table: &'static Table, block: &Block, token: &Token) -> Result<(), Failure> {
         let sql = self.insert_statement(table);
-        let inserted = self.servers.each(|server| async {
+        let inserted = self.servers.each_within(None, |server| async {
             self.settle(server, token).await;
             let text = token.sent();
             let sent = self.send(server, &sql, block, text).await;
@@ -108,14 +109,10 @@ impl Store {
             token.renew();
             return;
         }
-        let up = server
-            .client
-            .query_raw("SELECT toUInt64(uptime())")
-            .fetch_one::<u64>()
-            .await;
+        let up = self.servers.uptime(server).await;
+        let since = first.0.elapsed().max(first.1.elapsed().unwrap_or(Duration::MAX));
         // Seconds are counted whole.
-        let since = first.elapsed() + Duration::from_secs(2);
-        if !matches!(up, Ok(seconds) if Duration::from_secs(seconds) > since) {
+        if up.is_none_or(|up| up <= since.saturating_add(Duration::from_secs(2))) {
             token.renew();
         }
     }

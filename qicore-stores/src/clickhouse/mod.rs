@@ -100,7 +100,7 @@ impl Store {
         schema::check(&self.servers, &self.tables).await
     }
 
-    /// Lets go of idle connections. There is nothing to wait for.
+    /// Nothing is to be done: connections are closed after two idle seconds, and with the last clone.
     pub async fn close(&self) {}
 
     /// A table or view of the database, as SQL names it.

@@ -79,6 +79,7 @@ impl Store {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<Missing>> {
+        self.servers.whole_answers().await?;
         let step = match timeframe.length() {
             Some(length) => format!("INTERVAL {} SECOND", length.as_secs()),
             None => "INTERVAL 1 MONTH".to_owned(),

@@ -42,6 +42,7 @@ impl Store {
 
     /// All rows of a statement that gives a table's columns.
     pub(super) async fn events(&self, table: &'static Table, query: &Query) -> Result<Vec<Event>> {
+        self.servers.whole_answers().await?;
         let rows = self.servers.each(|server| async {
             let mut blocks = query.bound(server).fetch_native()?;
             let mut rows = Vec::new();
@@ -182,6 +183,7 @@ fn values(cursor: &Cursor, table: &Table) -> Result<Vec<String>> {
 }
 
 async fn stream(store: &Store, table: &'static Table, query: &Query, page: BatchLimit, give: &Give) -> Result<()> {
+    store.servers.whole_answers().await?;
     // The first block, of any server that answers, however long it sorts.
     let begun = store.servers.each_within(None, |server| async {
         let mut blocks = query.bound(server).fetch_native()?;

@@ -224,6 +224,12 @@ impl Table {
         own.chain(self.marks.iter().map(|mark| mark.name()))
     }
 
+    /// The column by which of two rows of one key the newer one is told. None where the one written last stays.
+    pub(super) fn version(&self) -> &'static str {
+        let version = self.marks.iter().find(|mark| **mark == Mark::Version);
+        version.map_or("", |mark| mark.name())
+    }
+
     /// The columns that a selection by time is made on, as the table is partitioned.
     pub(super) fn is_by_time(&self) -> bool {
         self.event_type != EventType::Instrument

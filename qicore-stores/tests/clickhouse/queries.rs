@@ -1,7 +1,7 @@
 //! What applications ask.
 
 use qicore_data::{BatchLimit, Data, Decimal, Event, EventType, Exchange, Quote, Symbol, Timeframe, Timestamp};
-use qicore_stores::clickhouse::{Missing, Selection};
+use qicore_stores::clickhouse::{Connection, Missing, Selection, Store};
 
 use super::{at, bar, event, put, servers};
 
@@ -250,4 +250,45 @@ async fn health_tells_parts_and_readiness() {
     let bars = health.tables.iter().find(|table| table.table == "ohlcv").unwrap();
     assert_eq!((bars.rows, bars.parts, bars.most_parts), (1, 1, 1));
     assert!(bars.bytes > 0 && bars.replica.is_none());
+}
+
+/// The first of two servers is none: requests pass over it.
+#[tokio::test]
+async fn a_replica_that_is_away_is_passed_over() {
+    let place = servers::clickhouse();
+    place.store().migrate().await.unwrap();
+    let connection = Connection::url("http://127.0.0.1:1").replica(place.url.as_str());
+    let store = Store::new(&connection, &place.tables()).unwrap();
+    for number in 0..4 {
+        put(&store, &[bar("BTC/USD", Timeframe::M1, minute(number), number)]).await;
+        let latest = store.latest_candles(Timeframe::M1).await.unwrap();
+        assert_eq!(latest[0].timestamp, minute(number));
+    }
+    assert_eq!(place.physical("ohlcv").await, 4);
+}
+
+/// Who reads need not be told that the tables are spread over shards.
+#[tokio::test]
+async fn tables_above_shards_are_read_as_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.xml");
+    let shards = "<clickhouse><remote_servers><shards><shard><replica><host>127.0.0.1</host><port>9000</port></replica>\
+                  </shard></shards></remote_servers></clickhouse>";
+    std::fs::write(&config, shards).unwrap();
+    let server = servers::Own::clickhouse(config.to_str().unwrap());
+    let place = servers::Clickhouse::new(server.url(), "market");
+    let store = place.store();
+    store.migrate().await.unwrap();
+    put(&store, &[bar("BTC/USD", Timeframe::M1, minute(0), 1)]).await;
+    for statement in [
+        "RENAME TABLE {db}.ohlcv TO {db}.ohlcv_local",
+        "CREATE TABLE {db}.ohlcv AS {db}.ohlcv_local ENGINE = Distributed('shards', '{db}', 'ohlcv_local', rand())",
+    ] {
+        place.sql(statement).await;
+    }
+    let reader = place.store();
+    reader.check().await.unwrap();
+    put(&store, &[bar("BTC/USD", Timeframe::M1, minute(0), 2)]).await;
+    let events = place.events(EventType::Candle).await;
+    assert_eq!(events, [bar("BTC/USD", Timeframe::M1, minute(0), 2)]);
 }

@@ -145,6 +145,24 @@ async fn settings_that_change_are_made_and_taken_back() {
     assert_eq!(place.value::<u64>(ttl).await, 0);
 }
 
+/// Who made the tables was killed before it told with which settings; the next one has others.
+#[tokio::test]
+async fn settings_that_were_not_told_are_made_all_the_same() {
+    let place = servers::clickhouse();
+    let mut tables = place.tables();
+    tables.books = false;
+    Store::new(&place.connection(), &tables)
+        .unwrap()
+        .migrate()
+        .await
+        .unwrap();
+    place
+        .sql("ALTER TABLE {db}.qicore_schema DELETE WHERE version = 0 SETTINGS mutations_sync = 1")
+        .await;
+    place.store().migrate().await.unwrap();
+    assert_eq!(place.physical("books").await, 0);
+}
+
 #[tokio::test]
 async fn a_database_without_the_schema_is_told() {
     let place = servers::clickhouse();

@@ -129,7 +129,7 @@ fn engine(tables: &Tables, version: &str) -> String {
 }
 
 /// The tables for kinds of events that are wanted.
-fn wanted(tables: &Tables) -> impl Iterator<Item = &'static Table> {
+pub(super) fn wanted(tables: &Tables) -> impl Iterator<Item = &'static Table> {
     let books = tables.books;
     Table::all().iter().filter(move |table| books || table.name != "books")
 }
@@ -239,17 +239,23 @@ pub fn roles(tables: &Tables) -> String {
 /// # Errors
 /// [`Schema`](ErrorKind::Schema) where it is newer than this program.
 pub(super) async fn found(servers: &Servers, tables: &Tables) -> Result<Option<(u32, String)>> {
-    let there = "SELECT count() FROM system.tables WHERE database = {database:String} AND name = 'qicore_schema'";
-    let there: u64 = servers
+    // Who only reads is not told that there are shards.
+    let there = "SELECT countIf(name = 'qicore_schema'),
+        anyIf(extract(engine_full, '^Distributed\\\\(\\'([^\\']+)'), name = 'ohlcv')
+        FROM system.tables WHERE database = {database:String}";
+    let (there, mut cluster): (u64, String) = servers
         .one("clickhouse.schema", there, &[("database", &tables.database)])
         .await?;
     if there == 0 {
         return Ok(None);
     }
+    if let Some(configured) = tables.cluster.as_ref().filter(|_| tables.sharded) {
+        cluster.clone_from(configured);
+    }
     // Each shard has been told by whoever was connected to it.
-    let from = match tables.sharded {
-        true => "clusterAllReplicas('{cluster}', '{database_text}', 'qicore_schema')",
-        false => "{database}.qicore_schema",
+    let from = match cluster.is_empty() {
+        true => "{database}.qicore_schema".to_owned(),
+        false => format!("clusterAllReplicas('{cluster}', '{{database_text}}', 'qicore_schema')"),
     };
     let sql = format!("SELECT max(version), argMaxIf(name, applied_at, version = 0) FROM {from}");
     let sql = filled(&sql, tables);
@@ -266,7 +272,7 @@ pub(super) async fn found(servers: &Servers, tables: &Tables) -> Result<Option<(
 
 /// Checks that the schema can be read by this program.
 pub(super) async fn check(servers: &Servers, tables: &Tables) -> Result<()> {
-    verify::whole_answers(servers).await?;
+    servers.whole_answers().await?;
     let message = match found(servers, tables).await? {
         Some((VERSION, _)) => return Ok(()),
         Some((version, _)) => {
@@ -280,7 +286,7 @@ pub(super) async fn check(servers: &Servers, tables: &Tables) -> Result<()> {
 /// Brings the schema up to date, makes its settings, and looks at the columns. What is there is never dropped.
 pub(super) async fn migrate(servers: &Servers, tables: &Tables) -> Result<()> {
     let run = async |sql: String| servers.execute("clickhouse.migrate", &sql).await;
-    verify::whole_answers(servers).await?;
+    servers.whole_answers().await?;
     verify::nothing_foreign(servers, tables).await?;
     let found = found(servers, tables).await?;
     let (held, made) = found.unwrap_or_default();
@@ -316,6 +322,9 @@ pub(super) async fn migrate(servers: &Servers, tables: &Tables) -> Result<()> {
             to = settings,
             "the settings of the tables change"
         );
+    }
+    // Also where it is not known what they were: who made the tables did not come to tell it.
+    if changed && held > 0 {
         // A table that was not wanted before, and views of other bars.
         for statement in MIGRATIONS.iter().flat_map(|migration| steps(migration, tables)) {
             run(statement).await?;

@@ -11,17 +11,18 @@ use crate::clickhouse::connect::Servers;
 struct Found {
     /// By table and column.
     columns: HashMap<(String, String), String>,
-    /// The engine and the key of each table and view.
+    /// The engine with its arguments, and the key, of each table and view.
     tables: HashMap<String, (String, String)>,
 }
 
 impl Found {
     async fn ask(servers: &Servers, tables: &Tables) -> Result<Self> {
         let database = [("database", tables.database.as_str())];
+        // Tables first: one that another program makes meanwhile is to have its columns, too.
+        let sql = "SELECT name, if(engine_full = '', engine, engine_full), sorting_key FROM system.tables WHERE database = {database:String}";
+        let held: Vec<(String, String, String)> = servers.all("clickhouse.schema", sql, &database).await?;
         let sql = "SELECT table, name, type FROM system.columns WHERE database = {database:String}";
         let columns: Vec<(String, String, String)> = servers.all("clickhouse.schema", sql, &database).await?;
-        let sql = "SELECT name, engine, sorting_key FROM system.tables WHERE database = {database:String}";
-        let held: Vec<(String, String, String)> = servers.all("clickhouse.schema", sql, &database).await?;
         Ok(Self {
             columns: columns
                 .into_iter()
@@ -29,10 +30,18 @@ impl Found {
                 .collect(),
             tables: held
                 .into_iter()
-                .map(|(name, engine, key)| (name, (engine, key)))
+                .map(|(name, engine, key)| (name, (definition(engine), key)))
                 .collect(),
         })
     }
+}
+
+/// An engine without what follows its arguments.
+fn definition(mut engine: String) -> String {
+    let clauses = [" PARTITION BY ", " ORDER BY ", " PRIMARY KEY ", " SETTINGS ", " TTL "];
+    let end = clauses.iter().filter_map(|clause| engine.find(clause)).min();
+    engine.truncate(end.unwrap_or(engine.len()));
+    engine
 }
 
 /// A table that holds rows, as it was made.
@@ -41,6 +50,8 @@ struct Made {
     names: Vec<String>,
     columns: Vec<(String, String)>,
     key: String,
+    /// The column by which of two rows of one key the newer one is told; none where the one written last is.
+    version: &'static str,
 }
 
 fn made(tables: &Tables) -> Vec<Made> {
@@ -61,6 +72,7 @@ fn made(tables: &Tables) -> Vec<Made> {
             .map(|(name, of)| (name.to_owned(), of))
             .collect(),
         key: table.key.join(", "),
+        version: table.version(),
     });
     let lanes = [
         ("pipeline", "String"),
@@ -82,11 +94,13 @@ fn made(tables: &Tables) -> Vec<Made> {
             names: both("qicore_lanes"),
             columns: owned(&lanes),
             key: "pipeline, sink, lane".into(),
+            version: "step",
         },
         Made {
             names: vec!["qicore_schema".into()],
             columns: owned(&versions),
             key: "version".into(),
+            version: "applied_at",
         },
     ];
     of_rows.chain(own).collect()
@@ -117,23 +131,12 @@ pub(super) async fn nothing_foreign(servers: &Servers, tables: &Tables) -> Resul
     Ok(())
 }
 
-/// No profile of the user's on the server is to end an answer in the middle and call it whole.
-pub(super) async fn whole_answers(servers: &Servers) -> Result<()> {
-    let sql = "SELECT name FROM system.settings WHERE name LIKE '%\\_overflow\\_mode%' AND value IN ('break', 'any') ORDER BY name";
-    let set: Vec<String> = servers.all("clickhouse.check", sql, &[]).await?;
-    if set.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "the user's profile on the server ends answers in the middle without an error: {}",
-        set.join(", ")
-    );
-    Err(Error::config("clickhouse.check", message)
-        .with("advice", "set them to 'throw' in the profile, or take another user"))
-}
-
 fn check(found: &Found, made: &Made, tables: &Tables) -> Result<()> {
     for name in &made.names {
+        if !found.tables.contains_key(name) {
+            let advice = "run what `qicore schema clickhouse` prints; to have rows written again that were in it, delete their lanes from qicore_lanes first";
+            return Err(schema("the table is gone".into(), tables, advice).with("table", name));
+        }
         for (column, of) in &made.columns {
             let message = match found.columns.get(&(name.clone(), column.clone())) {
                 Some(found) if found == of => continue,
@@ -149,10 +152,16 @@ fn check(found: &Found, made: &Made, tables: &Tables) -> Result<()> {
         return Ok(());
     };
     let replicated = engine.starts_with("Replicated") || engine.starts_with("Shared");
-    let message = if !engine.ends_with("ReplacingMergeTree") {
+    let (kind, arguments) = engine.split_once('(').unwrap_or((engine, ""));
+    // Of a replicated table, behind its path and the replica's name.
+    let last = arguments.trim_end_matches(')').rsplit(", ").next().unwrap_or_default();
+    let version = if last.contains('\'') { "" } else { last };
+    let message = if !kind.ends_with("ReplacingMergeTree") {
         format!("the table's engine is {engine}: rows that come again would be doubled")
     } else if tables.replicated && !replicated {
         format!("the table's engine is {engine}, and tables.replicated is set")
+    } else if version != made.version {
+        format!("the table's engine is {engine}: of rows that come again, the newest would not stay")
     } else if *key != made.key {
         format!("the table is ordered by ({key}), and was made with ({})", made.key)
     } else {
@@ -163,6 +172,10 @@ fn check(found: &Found, made: &Made, tables: &Tables) -> Result<()> {
 
 fn changed(message: String, tables: &Tables) -> Error {
     let advice = "put it back as `qicore schema clickhouse` prints it, or set another tables.database";
+    schema(message, tables, advice)
+}
+
+fn schema(message: String, tables: &Tables, advice: &'static str) -> Error {
     Error::new(ErrorKind::Schema, "clickhouse.schema", message)
         .with("database", &tables.database)
         .with("advice", advice)

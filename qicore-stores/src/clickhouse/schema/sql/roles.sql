@@ -22,5 +22,10 @@ GRANT{on_cluster} SELECT, INSERT ON {database}.* TO qicore_writer;
 CREATE ROLE IF NOT EXISTS qicore_migrator{on_cluster};
 GRANT{on_cluster} SELECT, INSERT, CREATE DATABASE, CREATE TABLE, CREATE VIEW, ALTER TABLE, ALTER VIEW, DROP VIEW ON {database}.*
     TO qicore_migrator;
+
+-- For the health probe.
+GRANT{on_cluster} SELECT ON system.parts TO qicore_reader, qicore_writer, qicore_migrator;
+GRANT{on_cluster} SELECT ON system.replicas TO qicore_reader, qicore_writer, qicore_migrator;
+
 -- On a cluster:
 --   GRANT CLUSTER, REMOTE ON *.* TO qicore_migrator, qicore_writer, qicore_reader;

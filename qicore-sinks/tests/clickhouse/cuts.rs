@@ -7,7 +7,7 @@ use qicore_data::{ErrorKind, Sink};
 
 use crate::common::proxy::{Fate, Proxy, cuts};
 use crate::servers::{self, Clickhouse, Own};
-use crate::{Random, assert_done, delivery, dropped_after, held, market, open, pipeline, same, sink};
+use crate::{assert_done, delivery, held, market, open, pipeline, same, sink, write_dropping};
 
 /// A server that is started again whenever it has ended: this build of it aborts when a connection is cut in the middle of a
 /// request, which is also what happens to a request that is given up.
@@ -146,26 +146,6 @@ async fn a_write_that_is_dropped_anywhere_can_be_made_again() {
     let place = server.place("market");
     let sink = open(&place, "p").await;
     assert_eq!(held(&sink, "l").await, 0);
-    let (mut random, mut dropped) = (Random(3), 0);
-    for (number, events) in events.chunks(400).enumerate() {
-        let delivery = delivery("l", 400 * number as u64, events.to_vec());
-        // Ever later, so that it comes to an end.
-        for try_number in 0.. {
-            let waits = random.below(3) + try_number * try_number;
-            match dropped_after(waits, sink.write(&delivery)).await {
-                None => dropped += 1,
-                Some(receipt) => {
-                    // The server may have aborted, and be about to start again.
-                    let Ok(receipt) = receipt else {
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    };
-                    assert_done(&receipt);
-                    break;
-                }
-            }
-        }
-    }
-    assert!(dropped >= 5, "only {dropped} writes were dropped");
+    write_dropping(&sink, &events, true).await;
     same(&place.all().await, &events);
 }

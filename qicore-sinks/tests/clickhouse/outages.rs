@@ -25,12 +25,7 @@ async fn a_server_that_is_killed_at_work() {
             assert!(!run.is_finished());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        let server = Arc::clone(&server);
-        let again = tokio::task::spawn_blocking(move || {
-            server.kill();
-            server.start();
-        });
-        again.await.unwrap();
+        server.restart().await;
     }
     let stats = run.wait().await.unwrap().stats;
     assert!(stats.sinks[0].failures >= 4, "{stats:?}");
@@ -41,14 +36,12 @@ async fn a_server_that_is_killed_at_work() {
 async fn a_server_that_is_away_at_the_start_is_waited_for() {
     let server = Arc::new(Own::clickhouse(""));
     let place = database(&server);
-    let stop = Arc::clone(&server);
-    tokio::task::spawn_blocking(move || stop.kill()).await.unwrap();
+    server.aside(Own::kill).await;
     let error = sink(&place).open(&WriterId::new("p", "sink")).await.unwrap_err();
     assert_away(&error, place.port());
     let (source, expected) = market(1, 500);
     let run = pipeline("p", source, sink(&place)).build().unwrap().start();
-    let start = Arc::clone(&server);
-    tokio::task::spawn_blocking(move || start.start()).await.unwrap();
+    server.aside(Own::start).await;
     run.wait().await.unwrap();
     same(&place.all().await, &expected);
 }
@@ -69,12 +62,7 @@ async fn a_listener_that_is_stopped_and_started() {
         place.sql("SYSTEM STOP LISTEN HTTP").await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(place.try_sql("SELECT 1").await.is_err(), "the server still listens");
-        let server = Arc::clone(&server);
-        let again = tokio::task::spawn_blocking(move || {
-            server.kill();
-            server.start();
-        });
-        again.await.unwrap();
+        server.restart().await;
     }
     let stats = run.wait().await.unwrap().stats;
     assert!(stats.sinks[0].failures >= 3, "{stats:?}");
@@ -97,8 +85,7 @@ async fn a_server_that_stays_down_holds_the_source_back() {
     while run.stats().sinks[0].rows < 1 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let kill = Arc::clone(&server);
-    tokio::task::spawn_blocking(move || kill.kill()).await.unwrap();
+    server.aside(Own::kill).await;
     let read = |run: &qicore_stream::Handle| run.stats().lanes.values().map(LaneStats::events).sum::<u64>();
     let mut before = read(&run);
     // Until nothing more is read.
@@ -111,8 +98,7 @@ async fn a_server_that_stays_down_holds_the_source_back() {
         before = now;
     }
     assert!(before < expected.len() as u64, "everything was read: {before}");
-    let start = Arc::clone(&server);
-    tokio::task::spawn_blocking(move || start.start()).await.unwrap();
+    server.aside(Own::start).await;
     run.wait().await.unwrap();
     same(&place.all().await, &expected);
 }

@@ -185,8 +185,29 @@ pub(crate) fn pipeline(name: &str, source: Scripted, sink: impl Sink + 'static) 
         .options(Options::default())
 }
 
+/// Writes events as many deliveries of the lane `l`, each given up after ever more waits, and made again, until it is
+/// answered. Where the server may end with a connection that was given up, it may need more tries.
+pub(crate) async fn write_dropping(sink: &dyn Sink, events: &[Event], server_may_end: bool) {
+    let (mut random, mut dropped) = (Random(3), 0);
+    for (number, events) in events.chunks(400).enumerate() {
+        let delivery = delivery("l", 400 * number as u64, events.to_vec());
+        for try_number in 0.. {
+            let waits = random.below(3) + try_number * try_number;
+            match dropped_after(waits, sink.write(&delivery)).await {
+                None => dropped += 1,
+                Some(Err(_)) if server_may_end => tokio::time::sleep(Duration::from_millis(100)).await,
+                Some(receipt) => {
+                    assert_done(&receipt.unwrap());
+                    break;
+                }
+            }
+        }
+    }
+    assert!(dropped >= 5, "only {dropped} writes were dropped");
+}
+
 /// Drops a future once it has waited more than so many times: at the same places however fast the machine is.
-pub(crate) async fn dropped_after<T>(waits: u64, future: impl Future<Output = T>) -> Option<T> {
+async fn dropped_after<T>(waits: u64, future: impl Future<Output = T>) -> Option<T> {
     let (mut future, mut waited) = (std::pin::pin!(future), 0);
     std::future::poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(done) => Poll::Ready(Some(done)),

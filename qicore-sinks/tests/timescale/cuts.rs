@@ -9,7 +9,7 @@ use qicore_stream::{BreakerPolicy, Pipeline, SinkOptions};
 
 use crate::common::proxy::{Fate, Proxy, cuts};
 use crate::servers::{self, Database};
-use crate::{Random, assert_done, assert_same, delivery, dropped_after, held, market, open, pipeline, put};
+use crate::{assert_done, assert_same, delivery, held, market, open, pipeline, put, write_dropping};
 
 fn sink(place: &Database, tls: TlsMode) -> Timescale {
     Timescale::new(place.connection().tls(tls)).tables(place.tables())
@@ -134,22 +134,7 @@ async fn a_write_that_is_dropped_anywhere_can_be_made_again() {
     for place in servers::both().await {
         let sink = open(&place, "p").await;
         assert_eq!(held(&sink, "l").await, 0);
-        let (mut random, mut dropped) = (Random(3), 0);
-        for (number, events) in events.chunks(400).enumerate() {
-            let delivery = delivery("l", 400 * number as u64, events.to_vec());
-            // Ever later, so that it comes to an end.
-            for try_number in 0.. {
-                let waits = random.below(3) + try_number * try_number;
-                match dropped_after(waits, sink.write(&delivery)).await {
-                    None => dropped += 1,
-                    Some(receipt) => {
-                        assert_done(&receipt.unwrap());
-                        break;
-                    }
-                }
-            }
-        }
-        assert!(dropped >= 5, "only {dropped} writes were dropped");
+        write_dropping(&sink, &events, false).await;
         assert_same(&place.all().await, &events);
         // Nothing is left behind that would be in the way of others.
         put(&place, "other", market(2, 50).1).await;

@@ -35,12 +35,7 @@ async fn a_server_that_is_killed_in_the_middle_of_a_copy() {
     let mut seen = 0;
     for _ in 0..3 {
         until(&place, COPYING).await;
-        let server = Arc::clone(&server);
-        let again = tokio::task::spawn_blocking(move || {
-            server.kill();
-            server.start();
-        });
-        again.await.unwrap();
+        server.restart().await;
         let rows = place.count("trades").await;
         assert!(rows >= seen && !run.is_finished(), "{rows} of {seen} rows after a kill");
         seen = rows;
@@ -60,12 +55,7 @@ async fn a_timescale_server_that_is_killed_at_work() {
         while run.stats().sinks[0].rows < rows {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let server = Arc::clone(&server);
-        let again = tokio::task::spawn_blocking(move || {
-            server.kill();
-            server.start();
-        });
-        again.await.unwrap();
+        server.restart().await;
     }
     run.wait().await.unwrap();
     assert_same(&place.all().await, &expected);
@@ -75,8 +65,7 @@ async fn a_timescale_server_that_is_killed_at_work() {
 async fn a_server_that_is_away_at_the_start_is_waited_for() {
     let server = Arc::new(Own::postgres(""));
     let place = server.database();
-    let stop = Arc::clone(&server);
-    tokio::task::spawn_blocking(move || stop.stop()).await.unwrap();
+    server.aside(Own::stop).await;
     let mut connection = place.connection();
     connection.connect_timeout = Duration::from_millis(300);
     let hasty = Timescale::new(connection);
@@ -84,8 +73,7 @@ async fn a_server_that_is_away_at_the_start_is_waited_for() {
     assert_away(&error, place.port());
     let (source, expected) = market(1, 500);
     let run = pipeline("p", source, sink(&place)).build().unwrap().start();
-    let start = Arc::clone(&server);
-    tokio::task::spawn_blocking(move || start.start()).await.unwrap();
+    server.aside(Own::start).await;
     run.wait().await.unwrap();
     assert_same(&place.all().await, &expected);
 }

@@ -1,6 +1,7 @@
 //! Servers that a test may do anything to.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[cfg(feature = "timescale")]
 use super::Database;
@@ -75,6 +76,18 @@ impl Own {
     /// Ends it cleanly.
     pub(crate) fn stop(&self) {
         services(self.folder.path(), &["stop", self.service], "");
+    }
+
+    /// Does what may block for seconds while the test's own tasks go on.
+    pub(crate) async fn aside(self: &Arc<Self>, act: fn(&Self)) {
+        let own = Arc::clone(self);
+        tokio::task::spawn_blocking(move || act(&own)).await.unwrap();
+    }
+
+    /// Kills it and starts it again, while the test's own tasks go on.
+    pub(crate) async fn restart(self: &Arc<Self>) {
+        self.aside(Self::kill).await;
+        self.aside(Self::start).await;
     }
 
     /// Other settings for the next start.

@@ -20,13 +20,14 @@ fn guarded() -> (Own, tempfile::TempDir) {
     let users = format!(
         "<clickhouse><profiles><default/><reader><readonly>1</readonly></reader>
            <partly><max_rows_to_read>5</max_rows_to_read><read_overflow_mode>break</read_overflow_mode></partly>
-           <limited><limit>5</limit></limited><strict><max_rows_to_read>5</max_rows_to_read></strict></profiles>
+           <limited><limit>5</limit></limited><behind><offset>1</offset></behind><strict><max_rows_to_read>5</max_rows_to_read></strict></profiles>
          <users>
            <default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default>
            <ingest><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></ingest>
            <reader><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>reader</profile><quota>default</quota></reader>
            <partly><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>partly</profile><quota>default</quota></partly>
            <limited><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>limited</profile><quota>default</quota></limited>
+           <behind><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>behind</profile><quota>default</quota></behind>
            <strict><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>strict</profile><quota>default</quota></strict>
            <few><password>{PASSWORD}</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>few</quota></few>
          </users>
@@ -127,7 +128,11 @@ async fn a_profile_that_cuts_answers_is_refused() {
     sink.open(&WriterId::new("p", "s")).await.unwrap();
     assert_eq!(held(&sink, "l").await, 0);
     assert_done(&sink.write(&delivery("l", 0, trades(0..10))).await.unwrap());
-    for (user, setting) in [("partly", "read_overflow_mode"), ("limited", "limit")] {
+    for (user, setting) in [
+        ("partly", "read_overflow_mode"),
+        ("limited", "limit"),
+        ("behind", "offset"),
+    ] {
         let store = Store::new(&with(user), &place.tables()).unwrap();
         let errors = [
             refused(with(user)).await,

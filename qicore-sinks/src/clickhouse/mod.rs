@@ -148,7 +148,7 @@ impl Sink for Clickhouse {
     }
 
     /// # Errors
-    /// [`Abandoned`](ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are in their tables; a
+    /// [`Abandoned`](qicore_data::ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are in their tables; a
     /// restart writes them again from the stored checkpoint, each in its own place.
     async fn close(&self) -> Result<()> {
         self.lanes.close().await

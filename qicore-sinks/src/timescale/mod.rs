@@ -169,7 +169,7 @@ impl Sink for Timescale {
     }
 
     /// # Errors
-    /// [`Abandoned`](ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are not in the
+    /// [`Abandoned`](qicore_data::ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are not in the
     /// database; a restart reads them again from the stored checkpoint.
     async fn close(&self) -> Result<()> {
         let shared = self.lanes.shared();

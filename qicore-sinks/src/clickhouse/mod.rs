@@ -148,8 +148,8 @@ impl Sink for Clickhouse {
     }
 
     /// # Errors
-    /// [`Abandoned`](qicore_data::ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are in their tables; a
-    /// restart writes them again from the stored checkpoint, each in its own place.
+    /// [`Abandoned`](qicore_data::ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are in
+    /// their tables; a restart writes them again from the stored checkpoint, each in its own place.
     async fn close(&self) -> Result<()> {
         self.lanes.close().await
     }

@@ -169,8 +169,8 @@ impl Sink for Timescale {
     }
 
     /// # Errors
-    /// [`Abandoned`](qicore_data::ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are not in the
-    /// database; a restart reads them again from the stored checkpoint.
+    /// [`Abandoned`](qicore_data::ErrorKind::Abandoned) where rows wait for a checkpoint that has not come. They are
+    /// not in the database; a restart reads them again from the stored checkpoint.
     async fn close(&self) -> Result<()> {
         let shared = self.lanes.shared();
         let closed = self.lanes.close().await;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use qicore_data::{BatchPolicy, EventType, Result};
+use qicore_data::{BatchPolicy, EventType, Result, RetryPolicy};
 use qicore_stores::clickhouse::{Connection, Decimals, Tables};
 use serde::Deserialize;
 
@@ -45,16 +45,18 @@ impl ClickhouseConfig {
         Ok(())
     }
 
-    /// More than a write takes that goes on: at each server to connect, to send a batch and to be answered, and what is
-    /// noted behind it. Each of these steps has a time of its own.
+    /// More than a write takes that goes on: at each server to connect, to send a batch by the megabyte, to be answered,
+    /// and what is noted behind it. Each of these steps has a time of its own, by which one that stalls is found.
     pub(super) fn longest_write(&self) -> Duration {
         let Connection {
             connect_timeout,
             timeout,
             ..
         } = &self.connection;
-        let each = connect_timeout.saturating_add(timeout.saturating_mul(3));
-        each.saturating_mul(1 + self.connection.replicas.len() as u32)
+        let steps = 4 + (BATCH.bytes >> 20) as u32;
+        let each = connect_timeout.saturating_add(timeout.saturating_mul(steps));
+        let all = each.saturating_mul(1 + self.connection.replicas.len() as u32);
+        all.max(RetryPolicy::default().timeout)
     }
 
     /// Whether events of this type have a table and are to be written.

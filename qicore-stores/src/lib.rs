@@ -28,5 +28,7 @@ shared! {
 
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(feature = "timescale")]
 pub mod timescale;

@@ -1,0 +1,1 @@
+//! Kafka, Redpanda and other brokers of that protocol.

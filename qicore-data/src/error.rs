@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Io,
     /// A stored checkpoint does not fit the pipeline.
     Checkpoint,
+    /// Another process has taken over what this one was writing.
+    Fenced,
     /// A defect of this program.
     Internal,
 }
@@ -51,6 +53,7 @@ impl ErrorKind {
             Self::Unsupported => "unsupported",
             Self::Io => "io",
             Self::Checkpoint => "checkpoint",
+            Self::Fenced => "fenced",
             Self::Internal => "internal",
         }
     }

@@ -39,6 +39,8 @@ pub struct SourceCapabilities {
     pub replayable: bool,
     /// It ends by itself.
     pub finite: bool,
+    /// Several processes read it together, and its lanes go from one to another (a consumer group).
+    pub shared: bool,
 }
 
 impl SourceCapabilities {
@@ -53,6 +55,13 @@ impl SourceCapabilities {
     #[must_use]
     pub fn finite(mut self) -> Self {
         self.finite = true;
+        self
+    }
+
+    /// A source that several processes read together.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
         self
     }
 }
@@ -102,9 +111,21 @@ pub trait Source: Send {
         Ok(())
     }
 
+    /// The sinks refuse what this process has for a lane, since another process has taken it over. A
+    /// [shared](SourceCapabilities::shared) source gives no more batches of it; if the lane is still this process's, it asks
+    /// where to go on and begins there anew.
+    fn lost(&mut self, lane: &Lane) {
+        let _ = lane;
+    }
+
     /// How far it has come.
     fn progress(&self) -> Option<Progress> {
         None
+    }
+
+    /// How many messages each lane is behind, where that is known.
+    fn lag(&self) -> Vec<(Lane, u64)> {
+        Vec::new()
     }
 
     /// Lets go of connections and files. Called once, after the last commit.
@@ -263,6 +284,9 @@ pub struct WriterId {
     pub pipeline: Arc<str>,
     /// The sink.
     pub sink: Arc<str>,
+    /// Several processes write as this one at the same time, each some of the lanes: who takes a lane up has it. Else the
+    /// process that was started last has all of them.
+    pub shared: bool,
 }
 
 impl WriterId {
@@ -271,7 +295,15 @@ impl WriterId {
         Self {
             pipeline: pipeline.into(),
             sink: sink.into(),
+            shared: false,
         }
+    }
+
+    /// Several processes write as this one.
+    #[must_use]
+    pub fn shared(mut self, shared: bool) -> Self {
+        self.shared = shared;
+        self
     }
 }
 

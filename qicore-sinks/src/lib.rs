@@ -6,6 +6,7 @@
 //! | `Csv` | `csv` (default) | flat columns with a header row, in partitioned files |
 //! | `Parquet` | `parquet` | typed columns, in partitioned files |
 //! | `Clickhouse` | `clickhouse` | ClickHouse, in sorted blocks of columns |
+//! | `Kafka` | `kafka` | Kafka and Redpanda, each delivery a transaction |
 //! | `Timescale` | `timescale` | TimescaleDB and PostgreSQL, each delivery with its checkpoint |
 //! | [`Stdout`] | | the normalised JSON to standard output |
 //! | [`Discard`] | | counts events and forgets them |
@@ -23,7 +24,9 @@ mod discard;
 pub mod files;
 #[cfg(feature = "jsonl")]
 mod jsonl;
-#[cfg(any(feature = "clickhouse", feature = "timescale"))]
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(any(feature = "clickhouse", feature = "kafka", feature = "timescale"))]
 mod lanes;
 mod memory;
 #[cfg(test)]
@@ -50,6 +53,8 @@ pub use crate::parquet::{Compression, Parquet, ParquetConfig, ParquetFormat};
 #[cfg(feature = "clickhouse")]
 pub use clickhouse::{Clickhouse, ClickhouseConfig};
 pub use discard::{Discard, DiscardConfig};
+#[cfg(feature = "kafka")]
+pub use kafka::{Kafka, KafkaConfig};
 pub use memory::Memory;
 pub use stdout::{Stdout, StdoutConfig};
 #[cfg(feature = "timescale")]
@@ -87,6 +92,12 @@ pub const SINKS: &[Plugin<Arc<dyn Sink>>] = &[
         "clickhouse",
         CLICKHOUSE,
     ),
+    Plugin::behind(
+        "kafka",
+        "Kafka and Redpanda, each delivery a transaction with its checkpoint",
+        "kafka",
+        KAFKA,
+    ),
     Plugin::new(
         "stdout",
         "the normalised JSON to standard output, one event a line",
@@ -110,5 +121,6 @@ if_on! {
     CSV "csv" csv::build;
     PARQUET "parquet" parquet::build;
     CLICKHOUSE "clickhouse" clickhouse::build;
+    KAFKA "kafka" kafka::build;
     TIMESCALE "timescale" timescale::build;
 }

@@ -14,6 +14,8 @@ pub mod dead_letters;
 pub mod decode;
 #[cfg(feature = "generator")]
 pub mod generator;
+#[cfg(feature = "kafka")]
+mod kafka;
 #[cfg(feature = "kraken")]
 pub mod kraken;
 #[cfg(feature = "replay")]
@@ -30,6 +32,8 @@ use qicore_data::{Build, Plugin, Source};
 pub use clickhouse::{ClickhouseRows, ClickhouseRowsConfig};
 #[cfg(feature = "generator")]
 pub use generator::Generator;
+#[cfg(feature = "kafka")]
+pub use kafka::{Kafka, KafkaConfig, Until};
 #[cfg(feature = "replay")]
 pub use replay::Replay;
 #[cfg(feature = "timescale")]
@@ -72,6 +76,12 @@ pub const SOURCES: &[Plugin<Box<dyn Source>>] = &[
         "rows stored in ClickHouse, each once, in the order of their times",
         "clickhouse",
         build!("clickhouse", clickhouse::ClickhouseRows),
+    ),
+    Plugin::behind(
+        "kafka",
+        "topics of Kafka and Redpanda, shared by the workers of a group",
+        "kafka",
+        build!("kafka", kafka::Kafka),
     ),
     Plugin::behind(
         "dead-letters",

@@ -21,14 +21,18 @@ shared! {
     newest;
     period Period;
     reading Cursor Foreign Page Reading;
-    section;
     selection Selection;
     stored Stored;
 }
+
+#[cfg(any(feature = "clickhouse", feature = "kafka", feature = "timescale"))]
+mod section;
 
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "kafka")]
+pub mod messages;
 #[cfg(feature = "timescale")]
 pub mod timescale;

@@ -26,16 +26,34 @@ impl Count {
 }
 
 /// Counts of one lane.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LaneCounts {
     pub(crate) messages: Count,
     pub(crate) control: Count,
     pub(crate) rejected: Count,
     pub(crate) offset: AtomicU64,
+    /// `u64::MAX` where it is not known.
+    lag: AtomicU64,
     read: [Count; KINDS],
     written: [Count; KINDS],
     checksums_ok: Count,
     checksums_failed: Count,
+}
+
+impl Default for LaneCounts {
+    fn default() -> Self {
+        Self {
+            messages: Count::default(),
+            control: Count::default(),
+            rejected: Count::default(),
+            offset: AtomicU64::default(),
+            lag: AtomicU64::new(u64::MAX),
+            read: Default::default(),
+            written: Default::default(),
+            checksums_ok: Count::default(),
+            checksums_failed: Count::default(),
+        }
+    }
 }
 
 impl LaneCounts {
@@ -77,6 +95,7 @@ impl LaneCounts {
             control: self.control.get(),
             rejected: self.rejected.get(),
             offset: self.offset.load(Relaxed),
+            lag: Some(self.lag.load(Relaxed)).filter(|lag| *lag < u64::MAX),
             read: table(&self.read),
             written: table(&self.written),
             checksums_ok: self.checksums_ok.get(),
@@ -120,6 +139,7 @@ pub(crate) struct Counts {
     pub(crate) sinks: Vec<(String, SinkCounts)>,
     pub(crate) commits: Count,
     pub(crate) source_failures: Count,
+    pub(crate) given_up: Count,
     finished_before: Count,
     progress: Mutex<Option<Progress>>,
 }
@@ -134,6 +154,7 @@ impl Counts {
             sinks: sinks.into_iter().map(|name| (name, SinkCounts::default())).collect(),
             commits: Count::default(),
             source_failures: Count::default(),
+            given_up: Count::default(),
             finished_before: Count::default(),
             progress: Mutex::default(),
         }
@@ -165,8 +186,11 @@ impl Counts {
         self.finished_before.add(usize::from(!lanes.contains_key(lane)));
     }
 
-    pub(crate) fn progressed(&self, progress: Option<Progress>) {
+    pub(crate) fn progressed(&self, progress: Option<Progress>, lags: Vec<(Lane, u64)>) {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+        for (lane, lag) in lags {
+            self.lane(&lane).lag.store(lag, Relaxed);
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
@@ -196,6 +220,7 @@ impl Counts {
             sinks: self.sinks.iter().map(sink).collect(),
             commits: self.commits.get(),
             source_failures: self.source_failures.get(),
+            given_up: self.given_up.get(),
             finished_before: self.finished_before.get(),
             progress: *self.progress.lock().unwrap_or_else(PoisonError::into_inner),
         }
@@ -218,6 +243,8 @@ pub struct Stats {
     pub commits: u64,
     /// Reads of the source that failed and were tried again.
     pub source_failures: u64,
+    /// Lanes that were given up, since another process had taken them over.
+    pub given_up: u64,
     /// Lanes that an earlier run had finished. They are not read again, unless there is more of them now.
     pub finished_before: u64,
     /// How far the source has come, if it knows.
@@ -236,6 +263,8 @@ pub struct LaneStats {
     pub rejected: u64,
     /// The last offset processed.
     pub offset: u64,
+    /// How many messages the source has before it, where it can know (a broker).
+    pub lag: Option<u64>,
     /// Events after decoding, by type.
     pub read: BTreeMap<EventType, u64>,
     /// Events after the transforms, by type.
@@ -288,6 +317,7 @@ impl Stats {
             sum.control += lane.control;
             sum.rejected += lane.rejected;
             sum.offset = sum.offset.max(lane.offset);
+            sum.lag = lane.lag.map_or(sum.lag, |lag| Some(sum.lag.unwrap_or(0) + lag));
             sum.checksums_ok += lane.checksums_ok;
             sum.checksums_failed += lane.checksums_failed;
             for (sums, counts) in [(&mut sum.read, &lane.read), (&mut sum.written, &lane.written)] {

@@ -176,7 +176,7 @@ impl PipelineBuilder {
                 let message = "a second sink of this kind needs a name: its positions are stored under it";
                 return Err(Error::config("pipeline.build", message).with("sink", sink.name()));
             }
-            let stage = stage(&self.name, sink, options, &stages);
+            let stage = stage(&self.name, sink, options, source.capabilities().shared, &stages);
             if stage.batch.events == 0 || stage.batch.bytes == 0 || stage.permits.available_permits() == 0 {
                 let message = "a sink's batch and concurrency must be greater than 0";
                 return Err(Error::config("pipeline.build", message).with("sink", &stage.name));
@@ -200,7 +200,13 @@ impl PipelineBuilder {
     }
 }
 
-fn stage(pipeline: &str, sink: Arc<dyn Sink>, options: SinkOptions, before: &[Arc<SinkStage>]) -> SinkStage {
+fn stage(
+    pipeline: &str,
+    sink: Arc<dyn Sink>,
+    options: SinkOptions,
+    shared: bool,
+    before: &[Arc<SinkStage>],
+) -> SinkStage {
     let capabilities = sink.capabilities();
     let wanted = options.name.unwrap_or_else(|| sink.name().to_owned());
     let taken = |name: &str| before.iter().any(|stage| stage.name == name);
@@ -209,7 +215,7 @@ fn stage(pipeline: &str, sink: Arc<dyn Sink>, options: SinkOptions, before: &[Ar
         .find(|name| !taken(name))
         .unwrap_or(wanted);
     SinkStage {
-        writer: WriterId::new(pipeline, name.as_str()),
+        writer: WriterId::new(pipeline, name.as_str()).shared(shared),
         name,
         sink,
         stores_checkpoints: capabilities.stores_checkpoints,

@@ -53,7 +53,7 @@ struct Batches {
     /// The number of the first batch in `waiting`.
     first: u64,
     waiting: VecDeque<Waiting>,
-    /// A batch is lost: nothing behind it may ever be committed.
+    /// A batch is lost, or the lane is another process's: nothing more may ever be committed.
     stuck: bool,
 }
 
@@ -144,6 +144,11 @@ impl LaneAcks {
             self.commits.state().checkpoints.insert(self.lane.clone(), checkpoint);
             self.commits.ready.notify_one();
         }
+    }
+
+    /// The lane is another process's now: what is not settled is for that one to write and to commit.
+    pub(super) fn give_up(&self) {
+        self.batches().stuck = true;
     }
 
     fn lost(&self, offset: u64) {

@@ -62,6 +62,7 @@ impl LaneTask {
     pub(super) fn new(
         lane: Lane,
         shared: Arc<Shared>,
+        acks: Arc<LaneAcks>,
         intake: Receiver<Intake>,
         outlets: Vec<Sender<Item>>,
         start: LaneStart,
@@ -76,7 +77,7 @@ impl LaneTask {
             .as_ref()
             .map_or(Position::at(0), |from| from.position.clone());
         Ok(Self {
-            acks: LaneAcks::new(lane.clone(), Arc::clone(&shared.commits)),
+            acks,
             counts: shared.counts.lane(&lane),
             checkpoint_at: Instant::now() + shared.checkpoints.every,
             lane,

@@ -8,6 +8,7 @@
 //! ```
 
 mod acks;
+mod at_work;
 mod commit;
 mod lane;
 mod outlet;
@@ -26,6 +27,8 @@ use qicore_data::{Batch, BatchLimit, Content, Error, ErrorKind, Lane, Result, Re
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
+use self::acks::LaneAcks;
+use self::at_work::AtWork;
 use self::commit::{commit, pause_after};
 use self::lane::{Intake, LaneTask};
 use self::outlet::Outlet;
@@ -43,9 +46,8 @@ pub(crate) struct Runner {
     resume: Arc<ResumeTable>,
     stop: watch::Receiver<Stop>,
     lanes: HashMap<Lane, LaneInput>,
-    /// The tasks of lanes that have ended and may still be at work.
-    ending: HashMap<Lane, Vec<AbortHandle>>,
-    tasks: JoinSet<Result<()>>,
+    at_work: AtWork,
+    tasks: JoinSet<(Lane, Result<()>)>,
     failure: Option<Error>,
 }
 
@@ -53,14 +55,16 @@ pub(crate) struct Runner {
 enum Turn {
     Stop,
     Commit,
-    Done(Result<()>),
+    Done(Done),
     Batch(Result<Option<Batch>>),
 }
+
+/// How a task of a lane has ended.
+type Done = Result<(Lane, Result<()>), JoinError>;
 
 struct LaneInput {
     intake: Sender<Intake>,
     has_decoder: bool,
-    tasks: Vec<AbortHandle>,
 }
 
 impl Runner {
@@ -84,7 +88,7 @@ impl Runner {
             resume,
             stop,
             lanes: HashMap::new(),
-            ending: HashMap::new(),
+            at_work: AtWork::default(),
             tasks: JoinSet::new(),
             failure: None,
         }
@@ -162,17 +166,17 @@ impl Runner {
                 biased;
                 () = wanted(&mut self.stop, any_stop) => Turn::Stop,
                 () = commits.ready() => Turn::Commit,
-                Some(done) = self.tasks.join_next() => Turn::Done(flatten(done)),
+                Some(done) = self.tasks.join_next() => Turn::Done(done),
                 batch = self.source.next_batch(limit) => Turn::Batch(batch),
             };
             match turn {
                 Turn::Stop => return Ok(()),
                 Turn::Commit => self.commit().await?,
-                Turn::Done(result) => result?,
+                Turn::Done(done) => self.done(done)?,
                 Turn::Batch(Ok(Some(batch))) => {
                     failures = 0;
                     self.dispatch(batch).await?;
-                    self.shared.counts.progressed(self.source.progress());
+                    self.shared.counts.progressed(self.source.progress(), self.source.lag());
                 }
                 Turn::Batch(Ok(None)) => return Ok(()),
                 Turn::Batch(Err(error)) => {
@@ -211,51 +215,74 @@ impl Runner {
             bytes: batch.weight(),
         };
         if !self.send(&input.intake, Intake { batch, decoder }, cost).await? {
-            return Err(self.cause(&lane, &input.tasks).await);
+            return self.cause(&lane).await;
         }
         if ends {
             self.resume.forget(&lane);
-            self.ending
-                .retain(|_, tasks| !tasks.iter().all(AbortHandle::is_finished));
-            self.ending.insert(lane, input.tasks);
-        } else {
+            self.at_work.tidy(|lane| self.lanes.contains_key(lane));
+        } else if !self.at_work.is_given_up(&lane) {
             self.lanes.insert(lane, input);
         }
         Ok(())
     }
 
-    /// Why a lane takes no more: its task, or that of one of its sinks, says so. Never goes on without an error: the batch
-    /// that it did not take would be missing.
-    async fn cause(&mut self, lane: &Lane, tasks: &[AbortHandle]) -> Error {
+    /// Takes note of a task's end. A lane that another process has taken over is given up without harm, where that is in the
+    /// nature of the source; any other failure is the run's.
+    fn done(&mut self, done: Done) -> Result<()> {
+        let (lane, result) = flatten(done)?;
+        let Some(lane) = lane else { return Ok(()) };
+        match result {
+            Err(error) if self.at_work.is_given_up(&lane) => tracing::debug!(%lane, %error, "the lane is given up"),
+            Err(error) if error.kind() == ErrorKind::Fenced && self.source.capabilities().shared => {
+                tracing::warn!(%lane, %error, "another process has taken the lane over: it is given up here");
+                self.shared.counts.given_up.add(1);
+                self.at_work.give_up(&lane);
+                self.lanes.remove(&lane);
+                self.resume.forget(&lane);
+                self.source.lost(&lane);
+            }
+            result => return result,
+        }
+        Ok(())
+    }
+
+    /// Why a lane takes no more: its task, or that of one of its sinks, says so. Goes on without an error only if the lane is
+    /// given up: else the batch that it did not take would be missing.
+    async fn cause(&mut self, lane: &Lane) -> Result<()> {
         loop {
-            let over = tasks.iter().all(AbortHandle::is_finished);
+            if self.at_work.is_given_up(lane) {
+                return Ok(());
+            }
+            let over = self.at_work.get(lane).is_none_or(|work| work.is_over());
             let done = match over {
                 true => self.tasks.try_join_next(),
                 false => self.tasks.join_next().await,
             };
-            match done.map(flatten) {
-                Some(Ok(())) => {}
-                Some(Err(error)) => return error,
+            match done {
+                Some(done) => self.done(done)?,
                 None => break,
             }
         }
-        Error::new(ErrorKind::Abandoned, "pipeline", "a lane has stopped before its end").with("lane", lane)
+        Err(Error::new(ErrorKind::Abandoned, "pipeline", "a lane has stopped before its end").with("lane", lane))
     }
 
     /// A lane that comes back waits until all that it had before is written and committed: two writers of one lane would
     /// get in each other's way, and where it goes on is known only then.
     async fn ended(&mut self, lane: &Lane) -> Result<()> {
-        let Some(tasks) = self.ending.remove(lane) else {
-            return Ok(());
-        };
         let commits = Arc::clone(&self.shared.commits);
-        while !tasks.iter().all(AbortHandle::is_finished) {
+        while let Some(work) = self.at_work.get(lane)
+            && !work.is_over()
+        {
             tokio::select! {
                 biased;
                 () = commits.ready() => self.commit().await?,
-                Some(done) = self.tasks.join_next() => flatten(done)?,
+                Some(done) = self.tasks.join_next() => self.done(done)?,
             }
         }
+        if self.at_work.get(lane).is_none() {
+            return Ok(());
+        }
+        self.at_work.remove(lane);
         self.commit().await?;
         self.resume.forget(lane);
         Ok(())
@@ -277,7 +304,7 @@ impl Runner {
                 biased;
                 sent = &mut sent => return Ok(sent.is_ok()),
                 () = commits.ready() => commit(&self.shared, &self.store, self.source.as_mut()).await?,
-                Some(done) = self.tasks.join_next() => flatten(done)?,
+                Some(done) = self.tasks.join_next() => self.done(done)?,
                 () = &mut too_late => return Err(undrained(deadline)),
             }
         }
@@ -296,17 +323,36 @@ impl Runner {
             let (sender, items) = queue::bounded(bounds);
             let held = start.held.get(sink).cloned().flatten();
             let outlet = Outlet::new(lane.clone(), sink, held, items, Arc::clone(&self.shared));
-            tasks.push(self.tasks.spawn(outlet.run()));
+            tasks.push(self.spawn(&lane, outlet.run()));
             outlets.push(sender);
         }
         let (intake, received) = queue::bounded(bounds);
         let replayable = self.source.capabilities().replayable;
-        let task = LaneTask::new(lane, Arc::clone(&self.shared), received, outlets, start, replayable)?;
-        tasks.push(self.tasks.spawn(task.run()));
+        let acks = LaneAcks::new(lane.clone(), Arc::clone(&self.shared.commits));
+        let tracked = Arc::clone(&acks);
+        let task = LaneTask::new(
+            lane.clone(),
+            Arc::clone(&self.shared),
+            tracked,
+            received,
+            outlets,
+            start,
+            replayable,
+        )?;
+        tasks.push(self.spawn(&lane, task.run()));
+        self.at_work.begin(lane, tasks, acks);
         Ok(LaneInput {
             intake,
             has_decoder: false,
-            tasks,
+        })
+    }
+
+    fn spawn(&mut self, lane: &Lane, work: impl Future<Output = Result<()>> + Send + 'static) -> AbortHandle {
+        let (lane, mark) = (lane.clone(), self.resume.busy.mark(lane));
+        self.tasks.spawn(async move {
+            let result = work.await;
+            drop(mark);
+            (lane, result)
         })
     }
 
@@ -333,7 +379,7 @@ impl Runner {
                 biased;
                 () = commits.ready() => if let Err(error) = self.commit().await { self.fail(error) },
                 done = self.tasks.join_next() => match done {
-                    Some(done) => if let Err(error) = flatten(done) { self.fail(error) },
+                    Some(done) => if let Err(error) = self.done(done) { self.fail(error) },
                     None => break,
                 },
                 () = &mut too_late, if !overdue => {
@@ -386,10 +432,10 @@ fn undrained(deadline: Duration) -> Error {
 }
 
 /// A task's result; a panic is an error like any other, and its lineages have counted as abandoned.
-fn flatten(done: Result<Result<()>, JoinError>) -> Result<()> {
+fn flatten(done: Done) -> Result<(Option<Lane>, Result<()>)> {
     match done {
-        Ok(result) => result,
-        Err(error) if error.is_cancelled() => Ok(()),
+        Ok((lane, result)) => Ok((Some(lane), result)),
+        Err(error) if error.is_cancelled() => Ok((None, Ok(()))),
         Err(error) => {
             let panic = error.into_panic();
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use qicore_data::{Checkpoint, Error, Lane, Result, Resume, RetryPolicy};
 
 use super::SinkStage;
+use super::at_work::Busy;
 use crate::checkpoints::CheckpointStore;
 use crate::retry::{in_time, retrying};
 use crate::stats::Counts;
@@ -30,6 +31,7 @@ pub(super) struct ResumeTable {
     retry: RetryPolicy,
     counts: Arc<Counts>,
     lanes: Mutex<HashMap<Lane, LaneStart>>,
+    pub(super) busy: Arc<Busy>,
 }
 
 impl ResumeTable {
@@ -47,6 +49,7 @@ impl ResumeTable {
             replayable,
             retry,
             lanes: Mutex::default(),
+            busy: Arc::default(),
         }
     }
 
@@ -127,7 +130,9 @@ impl ResumeTable {
 
 #[async_trait]
 impl Resume for ResumeTable {
+    /// Waits for what this process itself still writes of the lane: to look at a lane is to take it over.
     async fn checkpoint(&self, lane: &Lane) -> Result<Option<Arc<Checkpoint>>> {
+        self.busy.free(lane).await;
         Ok(self.start(lane).await?.from)
     }
 }

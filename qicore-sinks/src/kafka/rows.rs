@@ -1,0 +1,134 @@
+//! Events as messages.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use qicore_data::{Delivery, Error, ErrorKind, Event, EventType, Label, Result};
+use qicore_stores::kafka::{Headers, Limits, Producer, Record};
+
+use super::config::KafkaConfig;
+
+/// Bytes of a message that are neither key nor value nor headers, and of a batch with this message alone, at most.
+const OVERHEAD: usize = 256;
+
+/// Where each kind of event goes, and what is taken there.
+pub(super) struct Routes {
+    config: KafkaConfig,
+    topics: Vec<(String, Limits)>,
+    headers: Mutex<BTreeMap<(EventType, &'static str), Headers>>,
+}
+
+impl Routes {
+    pub(super) fn new(config: KafkaConfig, limits: &BTreeMap<String, Limits>) -> Self {
+        let route = |kind: &EventType| {
+            let topic = config.topics.of(*kind);
+            (topic.to_owned(), limits.get(topic).copied().unwrap_or_default())
+        };
+        Self {
+            topics: EventType::ALL.iter().map(route).collect(),
+            config,
+            headers: Mutex::default(),
+        }
+    }
+
+    /// The topics that events may go to.
+    pub(super) fn topics(config: &KafkaConfig) -> Vec<&str> {
+        let wanted = EventType::ALL.iter().filter(|kind| config.wants(**kind));
+        let mut topics: Vec<_> = wanted.map(|kind| config.topics.of(*kind)).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+
+    fn headers(&self, event_type: EventType, source: Label) -> Headers {
+        let mut known = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Headers::of(event_type, source, self.config.encoding);
+        known.entry((event_type, source.as_str())).or_insert_with(new).clone()
+    }
+}
+
+/// Sends the rows of deliveries, each under its number in all of them.
+pub(super) struct Sending<'a> {
+    routes: &'a Routes,
+    producer: &'a Producer,
+    payload: Vec<u8>,
+    /// The headers of the rows before: rows of a kind come together.
+    last: Option<(EventType, Label, Headers)>,
+}
+
+impl<'a> Sending<'a> {
+    pub(super) fn new(routes: &'a Routes, producer: &'a Producer) -> Self {
+        Self {
+            routes,
+            producer,
+            payload: Vec::with_capacity(1024),
+            last: None,
+        }
+    }
+
+    /// Sends one row, unless it is of a kind that is left out.
+    pub(super) fn row(&mut self, number: usize, event: &Event) -> Result<()> {
+        let kind = event.event_type();
+        if !self.routes.config.wants(kind) {
+            return Ok(());
+        }
+        self.payload.clear();
+        self.routes.config.encoding.encode(event, &mut self.payload)?;
+        if !matches!(&self.last, Some((last, source, _)) if *last == kind && *source == event.source) {
+            self.last = Some((kind, event.source, self.routes.headers(kind, event.source)));
+        }
+        let (topic, _) = &self.routes.topics[kind.index()];
+        let record = Record {
+            topic,
+            partition: None,
+            key: event.symbol.as_str().as_bytes(),
+            payload: &self.payload,
+            headers: self.last.as_ref().map(|(_, _, headers)| headers),
+            timestamp: Some(event.timestamp.nanos().div_euclid(1_000_000)),
+        };
+        self.producer.send(number, &record)
+    }
+}
+
+/// Finds the rows that their topics do not take, before anything is sent: a broker refuses whole batches for one of them.
+pub(super) fn refused(routes: &Routes, delivery: &Delivery) -> Result<BTreeMap<usize, Error>> {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let mut refused = BTreeMap::new();
+    let mut payload = Vec::new();
+    for (at, event) in delivery.iter().enumerate() {
+        let kind = event.event_type();
+        if !routes.config.wants(kind) {
+            continue;
+        }
+        let (topic, limits) = &routes.topics[kind.index()];
+        let no = |message| Error::new(ErrorKind::Rejected, "kafka.write", message).with("topic", topic);
+        let latest = (now + limits.ahead).as_nanos();
+        if i128::from(event.timestamp.nanos()) > i128::try_from(latest).unwrap_or(i128::MAX) {
+            let message = format!(
+                "its time is more than {:?} ahead, which the topic does not take",
+                limits.ahead
+            );
+            refused.insert(at, no(message));
+            continue;
+        }
+        // Most events are far too small to matter: only a large one is encoded to be measured.
+        if 8 * event.weight() < limits.bytes {
+            continue;
+        }
+        payload.clear();
+        routes.config.encoding.encode(event, &mut payload)?;
+        let headers = routes.headers(kind, event.source);
+        let bytes = payload.len() + event.symbol.as_str().len() + headers.bytes() + OVERHEAD;
+        if bytes > limits.bytes {
+            let message = format!(
+                "{bytes} bytes are more than max.message.bytes = {} of the topic",
+                limits.bytes
+            );
+            refused.insert(at, no(message));
+        }
+    }
+    Ok(refused)
+}

@@ -1,0 +1,243 @@
+//! A lane's producer, and what is known to be written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use qicore_data::{Checkpoint, Delivery, Error, ErrorKind, Event, Lane, Result, RetryAdvice};
+use qicore_stores::kafka::{CheckpointLog, Connection, Producer, ProducerConfig};
+
+use super::rows::{Routes, Sending};
+
+/// What all lanes share while the sink is open.
+pub(super) struct Shared {
+    pub(super) connection: Connection,
+    pub(super) routes: Routes,
+    pub(super) producer: ProducerConfig,
+    /// Where checkpoints go; `None` without transactions.
+    pub(super) log: Option<CheckpointLog>,
+    /// What transactional ids begin with.
+    pub(super) prefix: String,
+}
+
+/// A delivery, and the places of its rows that are not to be written.
+#[derive(Clone)]
+pub(super) struct Staged {
+    pub(super) delivery: Delivery,
+    pub(super) refused: BTreeSet<usize>,
+}
+
+/// Rows by their number in all deliveries that are written together.
+type Refused = BTreeMap<usize, Error>;
+
+/// The blocking part of a lane's writer. A call that nobody waits for any more goes on to its end, and leaves here what
+/// came of it.
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    lane: Lane,
+    producer: Option<Producer>,
+    /// What the log holds, as far as this writer knows.
+    held: Option<Checkpoint>,
+}
+
+impl Session {
+    pub(super) fn new(shared: Arc<Shared>, lane: Lane) -> Self {
+        Self {
+            shared,
+            lane,
+            producer: None,
+            held: None,
+        }
+    }
+
+    /// Takes the lane from whoever has written it: that one's transaction is ended.
+    pub(super) fn take_up(&mut self) -> Result<Option<Checkpoint>> {
+        self.producer = None;
+        let producer = self.open()?;
+        self.held = match &self.shared.log {
+            Some(log) => log.newest(&self.lane)?,
+            None => None,
+        };
+        self.producer = Some(producer);
+        Ok(self.held.clone())
+    }
+
+    fn open(&self) -> Result<Producer> {
+        let mut config = self.shared.producer.clone();
+        if self.shared.log.is_some() {
+            config.transactional_id = Some(format!("{}/{}", self.shared.prefix, self.lane));
+        }
+        Producer::open(&self.shared.connection, &config)
+    }
+
+    /// Writes rows without a transaction, and tells those that a broker refuses.
+    pub(super) fn write(&mut self, rows: &[Staged]) -> Result<Refused> {
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => self.open()?,
+        };
+        let failed = send(&self.shared.routes, &producer, numbered(rows), None)?;
+        let mut refused = Refused::new();
+        // A broker refuses a batch for one of its messages.
+        for number in rejected(failed)? {
+            let one = numbered(rows).filter(|(at, _)| *at == number);
+            refused.extend(send(&self.shared.routes, &producer, one, None)?);
+        }
+        rejected_all(&refused)?;
+        self.producer = Some(producer);
+        Ok(refused)
+    }
+
+    /// Writes rows and the checkpoint that covers them in one transaction. Where a broker refuses some of them nothing is
+    /// written, and they are told.
+    pub(super) fn transact(&mut self, rows: &[Staged], checkpoint: &Checkpoint) -> Result<Refused> {
+        if self.held.as_ref() == Some(checkpoint) {
+            return Ok(Refused::new());
+        }
+        let Some(producer) = self.ready(checkpoint)? else {
+            return Ok(Refused::new());
+        };
+        match self.attempt(&producer, rows, checkpoint) {
+            Ok(refused) => {
+                if refused.is_empty() {
+                    self.held = Some(checkpoint.clone());
+                }
+                self.producer = Some(producer);
+                Ok(refused)
+            }
+            // The producer is given up. The next try opens another one, and finds out what is written: by this try, or by
+            // somebody who has taken the lane.
+            Err(error) if error.kind() == ErrorKind::Fenced => Err(error.with_retry(RetryAdvice::Backoff)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The producer; `None` where the checkpoint turns out to be written.
+    fn ready(&mut self, checkpoint: &Checkpoint) -> Result<Option<Producer>> {
+        if let Some(producer) = self.producer.take() {
+            return Ok(Some(producer));
+        }
+        let producer = self.open()?;
+        let found = match &self.shared.log {
+            Some(log) => log.newest(&self.lane)?,
+            None => None,
+        };
+        if found == self.held {
+            return Ok(Some(producer));
+        }
+        self.producer = Some(producer);
+        if found.as_ref() == Some(checkpoint) {
+            self.held = found;
+            return Ok(None);
+        }
+        let message = "another process has taken the lane, and writes it";
+        let error = Error::new(ErrorKind::Fenced, "kafka.write", message).with("lane", &self.lane);
+        Err(error.with(
+            "stored",
+            found.map_or("none".to_owned(), |found| found.position.offset.to_string()),
+        ))
+    }
+
+    fn attempt(&self, producer: &Producer, rows: &[Staged], checkpoint: &Checkpoint) -> Result<Refused> {
+        let covering = self.shared.log.as_ref().map(|log| (log, checkpoint));
+        producer.begin()?;
+        let failed = send(&self.shared.routes, producer, numbered(rows), covering);
+        let failed = match failed {
+            Ok(failed) if failed.is_empty() => {
+                producer.commit()?;
+                return Ok(Refused::new());
+            }
+            Ok(failed) => failed,
+            Err(error) => {
+                // Another try begins anew, with this producer if it can be brought to.
+                producer.abort()?;
+                return Err(error);
+            }
+        };
+        producer.abort()?;
+        let suspects: Vec<_> = rejected(failed)?.into_iter().collect();
+        let mut refused = Refused::new();
+        self.search(producer, rows, &suspects, &mut refused)?;
+        if refused.is_empty() {
+            let message = "the broker refused rows together that it takes one by one";
+            return Err(Error::new(ErrorKind::Unavailable, "kafka.write", message).with_retry(RetryAdvice::Backoff));
+        }
+        Ok(refused)
+    }
+
+    /// Finds the rows that a broker refuses, by transactions of ever fewer of them that are all given up.
+    fn search(&self, producer: &Producer, rows: &[Staged], suspects: &[usize], refused: &mut Refused) -> Result<()> {
+        let (Some(first), Some(last)) = (suspects.first(), suspects.last()) else {
+            return Ok(());
+        };
+        producer.begin()?;
+        let some = numbered(rows).filter(|(number, _)| suspects.binary_search(number).is_ok());
+        let failed = send(&self.shared.routes, producer, some, None);
+        producer.abort()?;
+        let mut failed = failed?;
+        rejected_all(&failed)?;
+        if failed.is_empty() {
+            return Ok(());
+        }
+        if first == last {
+            refused.append(&mut failed);
+            return Ok(());
+        }
+        let (left, right) = suspects.split_at(suspects.len() / 2);
+        self.search(producer, rows, left, refused)?;
+        self.search(producer, rows, right, refused)
+    }
+}
+
+/// The rows that are to be written, numbered through all deliveries.
+pub(super) fn numbered(rows: &[Staged]) -> impl Iterator<Item = (usize, &Event)> {
+    let mut before = 0;
+    rows.iter().flat_map(move |staged| {
+        let first = before;
+        before += staged.delivery.len();
+        let events = staged.delivery.iter().enumerate();
+        let wanted = events.filter(|(at, _)| !staged.refused.contains(at));
+        wanted.map(move |(at, event)| (first + at, event))
+    })
+}
+
+/// Sends rows, then the checkpoint, and waits for what becomes of them.
+fn send<'a>(
+    routes: &Routes,
+    producer: &Producer,
+    rows: impl Iterator<Item = (usize, &'a Event)>,
+    covering: Option<(&CheckpointLog, &Checkpoint)>,
+) -> Result<Refused> {
+    let mut sending = Sending::new(routes, producer);
+    for (number, event) in rows {
+        sending.row(number, event)?;
+    }
+    if let Some((log, checkpoint)) = covering {
+        log.send(producer, checkpoint, CHECKPOINT)?;
+    }
+    producer.deliver()
+}
+
+/// The number of a checkpoint's first message: beyond all rows.
+const CHECKPOINT: usize = usize::MAX / 2;
+
+/// The rows that were refused for what they are.
+///
+/// # Errors
+/// The first that was not delivered for another reason.
+fn rejected(failed: Refused) -> Result<BTreeSet<usize>> {
+    let mut numbers = BTreeSet::new();
+    for (number, error) in failed {
+        if error.kind() != ErrorKind::Rejected || number >= CHECKPOINT {
+            return Err(error);
+        }
+        numbers.insert(number);
+    }
+    Ok(numbers)
+}
+
+fn rejected_all(failed: &Refused) -> Result<()> {
+    match failed.values().find(|error| error.kind() != ErrorKind::Rejected) {
+        Some(error) => Err(Error::new(error.kind(), error.operation(), error.message()).with_retry(error.retry())),
+        None => Ok(()),
+    }
+}

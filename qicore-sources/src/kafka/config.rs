@@ -1,0 +1,115 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use qicore_data::{Error, Result, Timestamp, settings::duration};
+use qicore_stores::kafka::{Connection, ConsumerConfig, Start};
+use serde::Deserialize;
+use serde::de::Error as _;
+
+/// How long a source reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Until {
+    /// On and on.
+    #[default]
+    Never,
+    /// To the end of every partition, wherever that is when it is reached.
+    End,
+}
+
+/// What is read, and from where.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct KafkaConfig {
+    /// How to reach the brokers.
+    pub connection: Connection,
+    /// The topics.
+    pub topics: Vec<String>,
+    /// The consumer group: its members share the partitions, and take over from each other.
+    pub group: Option<String>,
+    /// Reads all partitions without a group, as a table is read.
+    pub standalone: bool,
+    /// Where to begin with a partition for which neither a sink nor a checkpoint store has a position: `"committed"` (by the
+    /// group, else the earliest), `"earliest"`, `"latest"`, `{ time = "2026-01-01T00:00:00Z" }`, or
+    /// `{ offsets = { "trades/0" = 1000 } }`.
+    #[serde(deserialize_with = "start")]
+    pub start: Start,
+    /// When to end.
+    pub until: Until,
+    /// How long what was read of a partition may be worked on after the group has taken it away. Less than
+    /// `max.poll.interval.ms` (5 minutes).
+    #[serde(with = "duration")]
+    pub release_within: Duration,
+    /// Bytes of messages that may wait for each partition.
+    pub queued_bytes: usize,
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        let consumer = ConsumerConfig::new(None, Vec::new());
+        Self {
+            connection: Connection::default(),
+            topics: Vec::new(),
+            group: None,
+            standalone: false,
+            start: Start::default(),
+            until: Until::default(),
+            release_within: consumer.release_within,
+            queued_bytes: consumer.queued_bytes,
+        }
+    }
+}
+
+impl KafkaConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        let mistake = |message: &str| Err(Error::config("kafka.config", message));
+        self.connection.check()?;
+        if self.topics.is_empty() || self.topics.iter().any(String::is_empty) {
+            return mistake("topics = [\"…\"]: what is to be read");
+        }
+        match (&self.group, self.standalone) {
+            (None, false) => mistake(
+                "group = \"NAME\": workers with the same one share the partitions; or standalone = true, to read all of them",
+            ),
+            (Some(_), true) => mistake("group and standalone exclude each other"),
+            (Some(group), _) if group.trim().is_empty() => mistake("group is empty"),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn consumer(&self) -> ConsumerConfig {
+        let mut consumer = ConsumerConfig::new(self.group.clone(), self.topics.clone());
+        consumer.release_within = self.release_within;
+        consumer.queued_bytes = self.queued_bytes;
+        consumer
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Word(String),
+    Time { time: String },
+    Offsets { offsets: BTreeMap<String, u64> },
+}
+
+fn start<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Start, D::Error> {
+    let known = "start is \"committed\", \"earliest\", \"latest\", { time = \"…\" } or { offsets = { \"TOPIC/PARTITION\" = N } }";
+    match Written::deserialize(deserializer).map_err(|_| D::Error::custom(known))? {
+        Written::Word(word) => match word.as_str() {
+            "committed" => Ok(Start::Committed),
+            "earliest" => Ok(Start::Earliest),
+            "latest" => Ok(Start::Latest),
+            _ => Err(D::Error::custom(known)),
+        },
+        Written::Time { time } => {
+            let time: Timestamp = time
+                .parse()
+                .map_err(|_| D::Error::custom("start.time is no RFC 3339 time"))?;
+            Ok(Start::Time(time))
+        }
+        Written::Offsets { offsets } => Ok(Start::Offsets(offsets)),
+    }
+}

@@ -5,8 +5,9 @@
 # whose certificate $home/ca.crt has signed, and SASL PLAIN: of `admin`, whose password is in $home/password and who may
 # do all, or of `guest`, whose password is in $home/guest-password and who may do nothing.
 #
-# For tests retention is looked after every second, and sessions of groups may be as short as one second. The broker's
-# own session with its controller is short, as a killed broker is not let in again before it is over.
+# For tests records are kept for ever, whatever their timestamps, but in topics with a retention of their own, which is
+# looked after every second; sessions of groups may be as short as one second. The broker's own session with its
+# controller is short, as a killed broker is not let in again before it is over.
 #
 # QICORE_KAFKA_CONFIG  more settings, as lines of `name=value` or with `;` between them
 # QICORE_KAFKA_HEAP    768m by default
@@ -107,8 +108,8 @@ make_access() {
 
 prepare() {
   type java >/dev/null 2>&1 || install_programs default-jre-headless
-  install_package "$(folder)"
   [ -e "$home/keystore.pem" ] || make_access
+  install_package "$(folder)"
   [ -d "$home/data" ] || make_data
   rm -rf "$home/tmp"
   mkdir "$home/tmp"
@@ -172,8 +173,8 @@ listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.p
   user_admin="$(<"$home/password")" user_guest="$(<"$home/guest-password")";
 listener.name.sasl_ssl.ssl.keystore.type=PEM
 listener.name.sasl_ssl.ssl.keystore.location=$home/keystore.pem
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=250
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 auto.create.topics.enable=false
 num.partitions=4
 offsets.topic.num.partitions=4
@@ -184,6 +185,7 @@ transaction.state.log.min.isr=1
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+log.retention.ms=-1
 log.initial.task.delay.ms=500
 log.retention.check.interval.ms=1000
 log.segment.delete.delay.ms=500

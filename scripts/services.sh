@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Starts and stops the real servers that tests and campaigns talk to, without a container engine, on loopback.
 #
-#   scripts/services.sh start [--with PID] [SERVICE…]   prints lines for eval: export QICORE_<SERVICE>_URL=…
+#   scripts/services.sh start [--with PID] [SERVICE…]   prints lines for eval: export QICORE_<SERVICE>_URL=…,
+#                                                       of Kafka QICORE_KAFKA_BROKERS=HOST:PORT
 #   scripts/services.sh stop|kill|status|clean [SERVICE…]
 #
 # Services: kafka timescale clickhouse postgres redis; none named means all that are available.
@@ -22,6 +23,9 @@
 #   ready PID PORT        true once the server answers
 #   url PORT              prints the URL
 #   stop_signal           the signal of a clean stop
+# and where they differ from what is set here:
+#   exported              what the printed variable's name ends with
+#   collision PORT        true if another process has a port of the service's
 # What it has to keep elsewhere is in a folder /tmp/qicore-… that the file $home/outside names.
 set -euo pipefail
 
@@ -33,7 +37,7 @@ cache=$(realpath -m "${QICORE_SERVICES_CACHE:-$root/target/services-npm}")
 start_seconds=120
 stop_seconds=60
 name='' home='' with='' pid=''
-server=() stop_signal=TERM
+server=() stop_signal=TERM exported=URL
 
 say() { echo "services: ${name:+$name: }$*" >&2; }
 fail() { say "$@"; exit 1; }
@@ -66,7 +70,9 @@ launch() { # PORT
   done
 }
 
-print_url() { printf 'export QICORE_%s_URL=%s\n' "${name^^}" "$(url "$(cat "$home/port")")" >&3; }
+print_url() { printf 'export QICORE_%s_%s=%s\n' "${name^^}" "$exported" "$(url "$(cat "$home/port")")" >&3; }
+
+collision() { taken "$1"; } # PORT
 
 start() {
   local fixed=QICORE_${name^^}_PORT port picked='' began=$EPOCHREALTIME
@@ -89,7 +95,7 @@ start() {
       return
     fi
     # Another state folder may have picked the same port at the same time.
-    if [ -z "$picked" ] || ! taken "$port"; then break; fi
+    if [ -z "$picked" ] || ! collision "$port"; then break; fi
     port=''
   done
   tail -n 5 "$home/log" >&2

@@ -6,6 +6,9 @@ cd "$(dirname "$0")/.."
 step() { printf '\n== %s (%ss)\n' "$*" "$SECONDS"; }
 
 command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc; }
+# librdkafka is built with these.
+command -v c++ >/dev/null && command -v make >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists openssl ||
+  { apt-get update -qq && apt-get install -y -qq g++ make pkg-config libssl-dev; }
 command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
 command -v psql >/dev/null || { apt-get update -qq && apt-get install -y -qq postgresql-client; }
 command -v curl >/dev/null || { apt-get update -qq && apt-get install -y -qq curl; }
@@ -22,7 +25,7 @@ stop_services() {
 }
 trap stop_services EXIT
 step "servers"
-eval "$(QICORE_SERVICES_DIR=$services ./scripts/services.sh start --with $$ clickhouse postgres timescale)"
+eval "$(QICORE_SERVICES_DIR=$services ./scripts/services.sh start --with $$ clickhouse kafka postgres timescale)"
 
 step "format"
 cargo fmt --all --check

@@ -9,6 +9,9 @@
 # QICORE_POSTGRES_STANDBY_OF      the URL of a server of this script: the new cluster is its hot standby
 stop_signal=INT
 
+# shellcheck source-path=SCRIPTDIR/../.. source=scripts/services/certificates.sh
+. "$root/scripts/services/certificates.sh"
+
 if [ "$(id -u)" = 0 ]; then
   user=postgres
   id -u "$user" >/dev/null 2>&1 || user=nobody
@@ -83,38 +86,6 @@ copy_cluster() { # PROGRAMS FOLDER
     { tail -n 5 "$home/log" >&2; fail "pg_basebackup failed; its log is $home/log"; }
 }
 
-# A test authority, whose key is thrown away, and the server's certificate.
-certificates() { # FOLDER
-  local work
-  work=$(mktemp -d)
-  cat >"$work/conf" <<'CONF'
-[req]
-distinguished_name = name
-[name]
-[ca]
-basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign, cRLSign
-subjectKeyIdentifier = hash
-[server]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth
-subjectAltName = DNS:localhost, IP:127.0.0.1
-authorityKeyIdentifier = keyid
-CONF
-  (
-    umask 077
-    new_key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -config "$work/conf")
-    openssl req -x509 "${new_key[@]}" -subj "/CN=QiCore test authority" -extensions ca -days 3650 \
-      -keyout "$work/ca.key" -out "$work/ca.crt"
-    openssl req -new "${new_key[@]}" -subj /CN=localhost -keyout "$1/server.key" -out "$work/server.csr"
-    openssl x509 -req -in "$work/server.csr" -CA "$work/ca.crt" -CAkey "$work/ca.key" -days 3650 \
-      -set_serial "0x$(openssl rand -hex 8)" -extfile "$work/conf" -extensions server -out "$1/server.crt"
-  ) >>"$home/log" 2>&1
-  install -m 644 "$work/ca.crt" "$home/ca.crt"
-  rm -rf "$work"
-}
-
 # A postmaster.pid that a killed server left stops the next one while backends of the killed one still end, which is
 # waited for, and when its process id is a stranger's by now, for which it is removed.
 clear_traces() {
@@ -137,7 +108,6 @@ prepare() {
     install_package
     bin=$(programs) || fail "the package postgresql has brought no server programs"
   fi
-  type openssl >/dev/null 2>&1 || fail "openssl is missing: install the package openssl"
   [ -d "$(data)" ] || make_cluster "$bin"
   clear_traces
 }

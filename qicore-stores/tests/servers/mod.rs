@@ -1,7 +1,8 @@
-//! Real database servers for tests, of several crates by `#[path]`.
+//! Real servers for tests, of several crates by `#[path]`.
 //!
-//! The tests of a binary share one PostgreSQL and one TimescaleDB, which are started when the first of them asks, and
-//! which end with the binary. `QICORE_POSTGRES_URL` and `QICORE_TIMESCALE_URL` name servers to be used instead.
+//! The tests of a binary share one server of each kind, which is started when the first of them asks, and which ends
+//! with the binary. `QICORE_POSTGRES_URL`, `QICORE_TIMESCALE_URL`, `QICORE_CLICKHOUSE_URL` and `QICORE_KAFKA_BROKERS`
+//! name servers to be used instead.
 
 // Each binary uses a part of it.
 #![allow(dead_code, unused_imports)]
@@ -10,12 +11,16 @@
 mod clickhouse;
 #[cfg(feature = "timescale")]
 mod database;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod own;
 
 #[cfg(feature = "clickhouse")]
 pub(crate) use clickhouse::Clickhouse;
 #[cfg(feature = "timescale")]
 pub(crate) use database::Database;
+#[cfg(feature = "kafka")]
+pub(crate) use kafka::{Kafka, Record};
 pub(crate) use own::Own;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +34,14 @@ pub(crate) fn clickhouse() -> Clickhouse {
     static SERVER: OnceLock<String> = OnceLock::new();
     let server = SERVER.get_or_init(|| shared("clickhouse"));
     Clickhouse::new(server, &unique("db"))
+}
+
+/// The shared Kafka broker. A test makes topics of its own.
+#[cfg(feature = "kafka")]
+pub(crate) async fn kafka() -> Kafka {
+    static SERVER: OnceLock<String> = OnceLock::new();
+    let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(|| shared("kafka")));
+    Kafka::new(server.await.unwrap())
 }
 
 /// A fresh database of the shared PostgreSQL server.
@@ -60,9 +73,10 @@ pub(crate) fn unique(prefix: &str) -> String {
     format!("qicore_{prefix}{}_{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
 }
 
-/// The URL of the server that all tests of the binary share.
+/// The URL of the server that all tests of the binary share; of Kafka its `host:port`.
 fn shared(service: &str) -> String {
-    if let Ok(url) = std::env::var(format!("QICORE_{}_URL", service.to_uppercase())) {
+    let kind = if service == "kafka" { "BROKERS" } else { "URL" };
+    if let Ok(url) = std::env::var(format!("QICORE_{}_{kind}", service.to_uppercase())) {
         return url;
     }
     // What watches over the server removes the folder when this process is gone.
@@ -98,6 +112,9 @@ fn services_as(folder: &Path, arguments: &[&str], options: &str, standby_of: &st
         .env("QICORE_POSTGRES_SHARED_BUFFERS", "64MB")
         .env("QICORE_POSTGRES_STANDBY_OF", standby_of)
         .env("QICORE_CLICKHOUSE_CONFIG", options)
+        .env("QICORE_KAFKA_CONFIG", options)
+        // No second compiler: the broker starts with half the work.
+        .env("QICORE_KAFKA_OPTS", "-XX:TieredStopAtLevel=1")
         .output()
         .expect("bash");
     let told = String::from_utf8_lossy(&output.stderr);

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 #[cfg(feature = "timescale")]
 use super::Database;
+#[cfg(feature = "kafka")]
+use super::Kafka;
 use super::{services, started, started_as};
 
 /// A server of a test's own. It is gone, with its data, when this is dropped.
@@ -12,7 +14,8 @@ use super::{services, started, started_as};
 pub(crate) struct Own {
     service: &'static str,
     folder: tempfile::TempDir,
-    /// Settings of PostgreSQL, as `-c name=value` pairs; for ClickHouse the path of a configuration file.
+    /// Settings of PostgreSQL, as `-c name=value` pairs; for ClickHouse the path of a configuration file;
+    /// for Kafka `name=value` pairs with `;` between them.
     options: String,
     url: String,
 }
@@ -26,6 +29,11 @@ impl Own {
     /// A ClickHouse server with a configuration file, or with none where the path is empty.
     pub(crate) fn clickhouse(config: &str) -> Self {
         Self::new("clickhouse", config)
+    }
+
+    /// A Kafka broker with settings as `name=value` pairs with `;` between them.
+    pub(crate) fn kafka(settings: &str) -> Self {
+        Self::new("kafka", settings)
     }
 
     /// A TimescaleDB server.
@@ -52,7 +60,7 @@ impl Own {
         }
     }
 
-    /// Its URL, which stays the same over restarts.
+    /// Its URL, which stays the same over restarts; of Kafka its `host:port`.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -61,6 +69,38 @@ impl Own {
     #[cfg(feature = "timescale")]
     pub(crate) fn database(&self) -> Database {
         Database::in_schema(&self.url, "public")
+    }
+
+    /// The broker, where everybody may do all.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn broker(&self) -> Kafka {
+        Kafka::new(&self.url)
+    }
+
+    /// The broker's other listener, by TLS and SASL: for `admin`, who may do all, or `guest`, who may do nothing.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn broker_as(&self, user: &str) -> Kafka {
+        Kafka::new(&format!("127.0.0.1:{}", self.ssl_port()))
+            .with("security.protocol", "SASL_SSL")
+            .with("sasl.mechanism", "PLAIN")
+            .with("sasl.username", user)
+            .with("sasl.password", &self.password(user))
+            .with("ssl.ca.location", self.authority().to_str().unwrap())
+    }
+
+    /// The port of the broker's other listener.
+    pub(crate) fn ssl_port(&self) -> u16 {
+        self.told("ssl-port").parse().unwrap()
+    }
+
+    /// The password of a user of the broker's other listener.
+    pub(crate) fn password(&self, user: &str) -> String {
+        self.told(if user == "guest" { "guest-password" } else { "password" })
+    }
+
+    fn told(&self, file: &str) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join(self.service).join(file));
+        text.unwrap().trim().to_owned()
     }
 
     /// Starts it again, with its data. May block for seconds.

@@ -33,7 +33,7 @@ pub use clickhouse::{ClickhouseRows, ClickhouseRowsConfig};
 #[cfg(feature = "generator")]
 pub use generator::Generator;
 #[cfg(feature = "kafka")]
-pub use kafka::{Kafka, KafkaConfig, Until};
+pub use kafka::{KafkaTopics, KafkaTopicsConfig, Until};
 #[cfg(feature = "replay")]
 pub use replay::Replay;
 #[cfg(feature = "timescale")]
@@ -81,7 +81,7 @@ pub const SOURCES: &[Plugin<Box<dyn Source>>] = &[
         "kafka",
         "topics of Kafka and Redpanda, shared by the workers of a group",
         "kafka",
-        build!("kafka", kafka::Kafka),
+        build!("kafka", kafka::KafkaTopics),
     ),
     Plugin::behind(
         "dead-letters",

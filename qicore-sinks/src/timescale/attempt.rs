@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use qicore_data::{Checkpoint, Error, Event, Result};
-use qicore_stores::timescale::write::{Failure, Moved, Step, Transaction, arrange, arrange_apart};
+use qicore_stores::timescale::write::{Claim, Failure, Moved, Step, Transaction, arrange, arrange_apart};
 
 use super::Shared;
 use super::lane::Staged;
@@ -20,6 +20,7 @@ pub(super) enum Outcome {
 
 pub(super) struct Attempt<'a> {
     pub(super) shared: &'a Shared,
+    pub(super) claim: &'a Claim,
     /// What the database holds for the lane.
     pub(super) held: Option<&'a Checkpoint>,
     pub(super) commit: bool,
@@ -117,7 +118,7 @@ impl Attempt<'_> {
             return Ok(Moved::Now);
         };
         let step = Step {
-            claim: &self.shared.claim,
+            claim: self.claim,
             from: self.held,
             to: checkpoint,
             token: &self.shared.token(delivery),

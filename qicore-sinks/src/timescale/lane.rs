@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use qicore_data::{Checkpoint, Delivery, Error, ErrorKind, Lane, Receipt, Result};
 
-use qicore_stores::timescale::write::{Failure, Step, arrange};
+use qicore_stores::timescale::write::{Claim, Failure, Step, arrange};
 
 use crate::lanes::LaneWriter;
 
@@ -35,6 +35,7 @@ impl Staged {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     lane: Lane,
+    claim: Claim,
     /// What the database holds for the lane.
     held: Option<Checkpoint>,
     /// What waits, in order: for its refused rows to be put away, or for a checkpoint.
@@ -50,6 +51,7 @@ impl LaneWriter for Writer {
 
     fn new(shared: Arc<Shared>, lane: Lane) -> Self {
         Self {
+            claim: shared.claim.clone(),
             shared,
             lane,
             held: None,
@@ -59,7 +61,12 @@ impl LaneWriter for Writer {
 
     async fn take_up(&mut self) -> Result<Option<Checkpoint>> {
         self.staged.clear();
-        self.held = self.shared.store.take_up(&self.shared.claim, &self.lane).await?;
+        let store = &self.shared.store;
+        // Lanes that go from one process to another and back: each time is a claim of its own, for that lane alone.
+        if self.claim.writer().shared {
+            self.claim = store.claim(self.claim.writer()).await?;
+        }
+        self.held = store.take_up(&self.claim, &self.lane).await?;
         Ok(self.held.clone())
     }
 
@@ -155,7 +162,7 @@ impl Writer {
             .filter_map(|place| delivery.get(*place as usize))
             .collect();
         let step = Step {
-            claim: &self.shared.claim,
+            claim: &self.claim,
             from: self.held.as_ref(),
             to: checkpoint,
             token: &self.shared.token(delivery),
@@ -189,6 +196,7 @@ impl Writer {
     async fn attempt(&mut self, commit: bool) -> Result<Outcome> {
         let attempt = Attempt {
             shared: &self.shared,
+            claim: &self.claim,
             held: self.held.as_ref(),
             commit,
         };

@@ -14,7 +14,7 @@ use crate::{assert_done, assert_same, delivery, held, market, open, pipeline, si
 fn assert_taken_over(error: &Error) {
     assert_eq!(
         (error.kind(), error.retry()),
-        (ErrorKind::Checkpoint, RetryAdvice::Never),
+        (ErrorKind::Fenced, RetryAdvice::Never),
         "{error}"
     );
     assert!(error.to_string().contains("has taken over"), "{error}");

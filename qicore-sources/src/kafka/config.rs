@@ -22,7 +22,7 @@ pub enum Until {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct KafkaConfig {
+pub struct KafkaTopicsConfig {
     /// How to reach the brokers.
     pub connection: Connection,
     /// The topics.
@@ -46,7 +46,7 @@ pub struct KafkaConfig {
     pub queued_bytes: usize,
 }
 
-impl Default for KafkaConfig {
+impl Default for KafkaTopicsConfig {
     fn default() -> Self {
         let consumer = ConsumerConfig::new(None, Vec::new());
         Self {
@@ -62,7 +62,7 @@ impl Default for KafkaConfig {
     }
 }
 
-impl KafkaConfig {
+impl KafkaTopicsConfig {
     pub(super) fn check(&self) -> Result<()> {
         let mistake = |message: &str| Err(Error::config("kafka.config", message));
         self.connection.check()?;

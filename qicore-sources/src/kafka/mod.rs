@@ -30,43 +30,43 @@ use qicore_data::{
 };
 use qicore_stores::kafka::{Connection, Consumer, Notice};
 
-pub use config::{KafkaConfig, Until};
+pub use config::{KafkaTopicsConfig, Until};
 
 use lanes::Lanes;
 
 /// Reads Kafka topics. See the module for groups and positions, and [`qicore_stores::kafka`] for the messages.
 ///
 /// ```
-/// use qicore_sources::Kafka;
+/// use qicore_sources::KafkaTopics;
 /// use qicore_stores::kafka::Connection;
-/// let source = Kafka::group(Connection::brokers("kafka.example.com:9092"), "writers", ["ohlcv-validated"]);
+/// let source = KafkaTopics::group(Connection::brokers("kafka.example.com:9092"), "writers", ["ohlcv-validated"]);
 /// ```
 #[derive(Debug)]
-pub struct Kafka {
-    config: KafkaConfig,
+pub struct KafkaTopics {
+    config: KafkaTopicsConfig,
     consumer: Option<Arc<Consumer>>,
     lanes: Lanes,
     ready: VecDeque<Batch>,
     over: bool,
 }
 
-impl Kafka {
+impl KafkaTopics {
     /// A member of a group.
     pub fn group(
         connection: Connection,
         group: impl Into<String>,
         topics: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        Self::from_config(KafkaConfig {
+        Self::from_config(KafkaTopicsConfig {
             connection,
             group: Some(group.into()),
             topics: topics.into_iter().map(Into::into).collect(),
-            ..KafkaConfig::default()
+            ..KafkaTopicsConfig::default()
         })
     }
 
     /// From its configuration.
-    pub fn from_config(config: KafkaConfig) -> Self {
+    pub fn from_config(config: KafkaTopicsConfig) -> Self {
         Self {
             config,
             consumer: None,
@@ -77,7 +77,7 @@ impl Kafka {
     }
 
     pub(crate) fn build(settings: &Settings) -> Result<Box<dyn Source>, Mistakes> {
-        let config: KafkaConfig = settings.read()?;
+        let config: KafkaTopicsConfig = settings.read()?;
         config.check().map_err(|error| settings.mistake(error.message()))?;
         Ok(Box::new(Self::from_config(config)))
     }
@@ -106,7 +106,7 @@ impl Kafka {
 }
 
 #[async_trait]
-impl Source for Kafka {
+impl Source for KafkaTopics {
     fn name(&self) -> &str {
         "kafka"
     }

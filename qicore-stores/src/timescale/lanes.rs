@@ -8,7 +8,8 @@ use sqlx::query::Query;
 use super::error::mapped;
 use super::{Store, schema::quoted};
 
-/// The right to write as a pipeline's sink. The newest claim holds: whoever has an older one writes nothing more.
+/// The right to write as a pipeline's sink. The newest claim holds: whoever has an older one writes nothing more. Of a
+/// pipeline that several processes run together each lane has a claim of its own.
 #[derive(Debug, Clone)]
 pub struct Claim {
     writer: WriterId,
@@ -23,6 +24,13 @@ pub enum Moved {
     Now,
     /// It was moved before, by the same delivery: its commit was done, only the answer was lost.
     Before,
+}
+
+impl Claim {
+    /// Who writes.
+    pub fn writer(&self) -> &WriterId {
+        &self.writer
+    }
 }
 
 impl Store {
@@ -53,8 +61,8 @@ impl Store {
     /// waited for, and ended after `lock_timeout`: the next try finds the lane free.
     ///
     /// # Errors
-    /// What the database fails with, and [`Checkpoint`](ErrorKind::Checkpoint) where the checkpoint cannot be read, or
-    /// the lane belongs to a newer claim.
+    /// What the database fails with, [`Checkpoint`](ErrorKind::Checkpoint) where the checkpoint cannot be read, and
+    /// [`Fenced`](ErrorKind::Fenced) where the lane belongs to a newer claim.
     pub async fn take_up(&self, claim: &Claim, lane: &Lane) -> Result<Option<Checkpoint>> {
         let mut lease = self.lease("timescale.checkpoint").await?;
         let sql = format!(
@@ -182,7 +190,7 @@ impl Step<'_> {
         let told = |position: Option<i64>| position.map_or("none".to_owned(), |position| position.to_string());
         let expected = self.from.map(|from| from.position.offset as i64);
         let message = "the lane's stored position is not the one that this writer left: it was changed by hand";
-        refused(self.claim, &self.to.lane, message)
+        refused(ErrorKind::Checkpoint, self.claim, &self.to.lane, message)
             .with("expected", told(expected))
             .with("stored", told(held))
             .with("advice", "start again: the lane goes on from what is stored")
@@ -200,11 +208,11 @@ fn bound<'q>(query: Postgres<'q>, claim: &'q Claim, lane: &'q Lane) -> Postgres<
 fn taken_over(claim: &Claim, lane: &Lane) -> Error {
     let message = "another run of this pipeline was started after this one, and has taken over: it goes on alone";
     let advice = "if both are meant to run, give one of them another name; qicore_writers tells who claimed it last";
-    refused(claim, lane, message).with("advice", advice)
+    refused(ErrorKind::Fenced, claim, lane, message).with("advice", advice)
 }
 
-fn refused(claim: &Claim, lane: &Lane, message: &str) -> Error {
-    Error::new(ErrorKind::Checkpoint, "timescale.advance", message)
+fn refused(kind: ErrorKind, claim: &Claim, lane: &Lane, message: &str) -> Error {
+    Error::new(kind, "timescale.advance", message)
         .with_retry(RetryAdvice::Never)
         .with("pipeline", &claim.writer.pipeline)
         .with("lane", lane)

@@ -81,11 +81,16 @@ pub async fn partitions(connection: &Connection, topics: &[&str]) -> Result<Vec<
     joined(task.await)
 }
 
+/// More than a client that was made for one question has to tell.
+const EVENTS: usize = 32;
+
 fn partitions_of(client: &BaseConsumer<Plain>, connection: &Connection, topic: &str) -> Result<usize> {
     let metadata = client.fetch_metadata(Some(topic), connection.timeout);
     let metadata = metadata.map_err(|error| {
         // What went wrong with the connection is told by events.
-        let _ = client.poll(std::time::Duration::ZERO);
+        for _ in 0..EVENTS {
+            drop(client.poll(std::time::Duration::ZERO));
+        }
         let error = client.context().told.explain(mapped("kafka.topics", error));
         error.with("brokers", connection.addresses())
     })?;

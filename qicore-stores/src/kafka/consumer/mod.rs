@@ -154,7 +154,7 @@ impl Consumer {
             }
         }
         let taken = self.inner.context().take(&self.inner, &all);
-        self.inner.assign(&all)?;
+        self.inner.incremental_assign(&all)?;
         self.inner.pause(&all)?;
         self.inbox.put(Notice::Assigned(taken));
         Ok(())

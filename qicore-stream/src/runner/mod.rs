@@ -1,4 +1,5 @@
-//! Runs a pipeline: one task reads the source and commits, one task a lane works, one task a lane and sink writes.
+//! Runs a pipeline: one task reads the source and commits, one task a lane works, one task a lane and sink writes; one more
+//! for each table that is followed.
 //!
 //! ```text
 //! source ─▶ queue ─▶ lane: decode, transform ─┬▶ queue ─▶ outlet: gather, write, retry ─▶ sink
@@ -14,9 +15,10 @@ mod outlet;
 mod rejects;
 mod resume;
 mod shared;
+mod tables;
 mod tally;
 
-pub(crate) use shared::{Shared, SinkStage};
+pub(crate) use shared::{Chain, Shared, SinkStage};
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,8 +32,9 @@ use self::commit::{commit, pause_after};
 use self::lane::{Intake, LaneTask};
 use self::outlet::Outlet;
 use self::resume::ResumeTable;
+use self::tables::Feeds;
 use crate::checkpoints::CheckpointStore;
-use crate::pipeline::Stop;
+use crate::pipeline::{Stop, TableSource};
 use crate::queue::{self, Bounds, Cost, Sender};
 use crate::retry::{in_time, retrying};
 
@@ -39,6 +42,7 @@ use crate::retry::{in_time, retrying};
 pub(crate) struct Runner {
     shared: Arc<Shared>,
     source: Box<dyn Source>,
+    tables: Feeds,
     store: Option<Arc<dyn CheckpointStore>>,
     resume: Arc<ResumeTable>,
     stop: watch::Receiver<Stop>,
@@ -67,6 +71,7 @@ impl Runner {
     pub(crate) fn new(
         shared: Arc<Shared>,
         source: Box<dyn Source>,
+        tables: Vec<TableSource>,
         store: Option<Arc<dyn CheckpointStore>>,
         stop: watch::Receiver<Stop>,
     ) -> Self {
@@ -78,6 +83,7 @@ impl Runner {
             Arc::clone(&shared.counts),
         ));
         Self {
+            tables: Feeds::new(tables, &shared),
             shared,
             source,
             store,
@@ -145,6 +151,7 @@ impl Runner {
         if let Some(letters) = &self.shared.dead_letters {
             in_time(retry, "dead_letters.open", letters.open()).await?;
         }
+        self.tables.open(&self.shared).await?;
         let resume: Arc<dyn Resume> = self.resume.clone();
         // The source's future borrows it mutably, which a closure called several times cannot lend: one try here,
         // and sources retry their own connections.
@@ -163,6 +170,7 @@ impl Runner {
                 () = wanted(&mut self.stop, any_stop) => Turn::Stop,
                 () = commits.ready() => Turn::Commit,
                 Some(done) = self.tasks.join_next() => Turn::Done(flatten(done)),
+                error = self.tables.failed() => Turn::Done(Err(error)),
                 batch = self.source.next_batch(limit) => Turn::Batch(batch),
             };
             match turn {
@@ -351,6 +359,7 @@ impl Runner {
     async fn close(&mut self) -> Result<()> {
         let retry = self.shared.options.retry;
         let mut result = in_time(&retry, "source.close", self.source.close()).await;
+        result = result.and(self.tables.close(&retry).await);
         for stage in self.shared.sinks.iter() {
             let closed = in_time(&stage.retry, "sink.close", stage.sink.close()).await;
             result = result.and(closed.map_err(|error| error.with("sink", &stage.name)));

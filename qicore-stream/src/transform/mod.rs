@@ -9,10 +9,10 @@
 //! | [`filter`] | passes on what matches |
 //! | [`map`] | changes events with a program's own closure |
 //!
-//! All of them are `Clone`: a pipeline clones a fresh one for each lane ([`per_lane`]). None looks at a clock (but for the
-//! time that `enrich` writes down), does I/O or depends on where batches begin and end: the same events give the same
-//! output, however they are cut, and a copy that takes up a [snapshot](qicore_data::Transform::snapshot) goes on
-//! exactly where the first one was.
+//! All of them are `Clone`: a pipeline clones a fresh one for each lane ([`per_lane`]). None does I/O or
+//! depends on where batches begin and end: the same events give the same output, however they are cut, and a copy that
+//! takes up a [snapshot](qicore_data::Transform::snapshot) goes on exactly where the first one was. None looks at a
+//! clock, but for the time that `enrich` writes down, and the present that `validate` takes for an unknown time of receipt.
 //!
 //! The usual order is `validate`, `dedupe`, `candles`, `enrich`: an aggregate of a wrong or doubled trade cannot be taken
 //! back, and candles are made without an enrichment.

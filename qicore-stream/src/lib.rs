@@ -18,4 +18,4 @@ pub use breaker::BreakerPolicy;
 pub use checkpoints::{CheckpointStore, FileCheckpoints};
 pub use dead_letters::{DeadLetterFile, DeadLetters};
 pub use pipeline::{Handle, Options, Pipeline, PipelineBuilder, SinkOptions, Summary};
-pub use stats::{LaneStats, SinkStats, StageStats, Stats};
+pub use stats::{LaneStats, SinkStats, StageStats, Stats, TableStats};

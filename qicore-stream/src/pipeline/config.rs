@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use qicore_data::{BatchPolicy, Mistake, Mistakes, Registry, RetryPolicy, Settings};
+use qicore_data::{BatchPolicy, Mistake, Mistakes, Registry, RetryPolicy, Settings, Source, Tables};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::tables;
 use super::{Options, Pipeline, PipelineBuilder, SinkOptions};
 use crate::breaker::BreakerPolicy;
 
@@ -56,6 +57,7 @@ pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes
     let mut document = Settings::parse(text)?;
     let mut mistakes = Gather::default();
     let source = mistakes.keep(document.take_section("source")).flatten();
+    let tables = mistakes.keep(document.take_sections("table")).unwrap_or_default();
     let transforms = mistakes.keep(document.take_sections("transform")).unwrap_or_default();
     let sinks = mistakes.keep(document.take_sections("sink")).unwrap_or_default();
     let options = mistakes.options(&mut document).unwrap_or_default();
@@ -73,8 +75,20 @@ pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes
             }
         }
     }
+    let mut names: Vec<String> = Vec::new();
+    for section in tables {
+        let (name, source) = table(section, registry, &names, &mut mistakes);
+        if let (Some(name), Some(source)) = (&name, source) {
+            builder = builder.boxed_table(name, source);
+        }
+        names.extend(name);
+    }
+    // Those whose source has a mistake are there as well: who refers to them makes none.
+    let tables = Tables::new(names);
     for section in transforms {
+        let place = section.clone();
         if let Some(new) = mistakes.keep(registry.transform(section)) {
+            mistakes.keep(tables::check(&new, &tables).map_err(|error| place.mistake_of(&error)));
             builder = builder.new_transform(new);
         }
     }
@@ -105,6 +119,22 @@ fn finish(mut builder: PipelineBuilder, head: Head) -> qicore_data::Result<Pipel
         builder = builder.checkpoints(folder);
     }
     builder.build()
+}
+
+/// A table's name and source, as far as there is no mistake in them.
+fn table(
+    mut section: Settings,
+    registry: &Registry,
+    before: &[String],
+    mistakes: &mut Gather,
+) -> (Option<String>, Option<Box<dyn Source>>) {
+    let name = mistakes.keep(section.take_str("name"));
+    let name = name.map(Option::unwrap_or_default).and_then(|name| {
+        let bad = tables::bad_name(&name, before.iter().map(String::as_str));
+        let checked = bad.map_or(Ok(name), |message| Err(section.mistake_in("name", message)));
+        mistakes.keep(checked)
+    });
+    (name, mistakes.keep(registry.source(section)))
 }
 
 /// Takes out of a sink's section what the pipeline reads; the rest is the plugin's.

@@ -25,7 +25,7 @@ mod timeframe;
 mod traits;
 
 pub use batch::{Batch, BatchLimit, Content, Frame, LaneEnd, Offsets};
-pub use dead_letter::{DeadLetter, Payload};
+pub use dead_letter::{DeadLetter, DeadLetters, Payload};
 pub use decimal::Decimal;
 pub use delivery::{Delivery, Receipt, RejectedRow};
 pub use error::{Error, ErrorKind, Result, RetryAdvice};

@@ -95,6 +95,11 @@ impl Settings {
         line_of(&self.document, self.table().0)
     }
 
+    /// Whether the section has a table of this name.
+    pub fn has_table(&self, key: &str) -> bool {
+        self.table().1.get(key).is_some_and(|value| value.get_ref().is_table())
+    }
+
     /// Takes a text value out of the section.
     pub fn take_str(&mut self, key: &str) -> Result<Option<String>, Mistakes> {
         let text = match self.table().1.get(key) {

@@ -21,6 +21,7 @@
 
 mod config;
 mod lane;
+mod letters;
 mod rows;
 mod session;
 
@@ -38,6 +39,8 @@ use qicore_stores::kafka::admin::{self, TopicSpec};
 use qicore_stores::kafka::{CheckpointLog, Connection, Limits, ProducerConfig, limits};
 
 pub use config::KafkaConfig;
+pub(crate) use letters::build as build_letters;
+pub use letters::{KafkaLetters, KafkaLettersConfig};
 
 use lane::Writer;
 use rows::Routes;

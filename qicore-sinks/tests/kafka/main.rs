@@ -3,6 +3,7 @@
 mod access;
 mod conformance;
 mod fencing;
+mod letters;
 mod messages;
 mod outages;
 mod refusals;

@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use qicore_data::{DeadLetter, Event, Result};
+use qicore_data::{DeadLetter, DeadLetters, Event, Result};
 use qicore_sinks::Memory;
 use qicore_sources::{KafkaTopics, KafkaTopicsConfig, Until};
 use qicore_stores::kafka::Connection;
 use qicore_stream::testkit::trades;
-use qicore_stream::{DeadLetters, Options, Pipeline, PipelineBuilder};
+use qicore_stream::{Options, Pipeline, PipelineBuilder};
 
 use servers::{Kafka, Record};
 

@@ -50,6 +50,14 @@ impl TopicSpec {
         self
     }
 
+    /// A topic of dead letters: it keeps them for ever, and takes larger messages than others.
+    pub fn dead_letters(name: impl Into<String>) -> Self {
+        Self::new(name, 1)
+            .setting("cleanup.policy", "delete")
+            .setting("retention.ms", "-1")
+            .setting("max.message.bytes", "8388608")
+    }
+
     /// The topic of checkpoints: compacted, in small segments, so that little of what is outdated is read again.
     pub fn checkpoints(name: impl Into<String>) -> Self {
         Self::new(name, checkpoints::PARTITIONS)

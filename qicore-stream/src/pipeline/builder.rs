@@ -2,14 +2,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{BatchPolicy, Error, NewTransform, Result, RetryPolicy, Sink, Source, Transform, WriterId};
+use qicore_data::{
+    BatchPolicy, DeadLetters, Error, NewTransform, Result, RetryPolicy, Sink, Source, Transform, WriterId,
+};
 use tokio::sync::Semaphore;
 
 use super::tables::{self, TableSource};
 use super::{Options, Pipeline};
 use crate::breaker::{Breaker, BreakerPolicy};
 use crate::checkpoints::{CheckpointStore, FileCheckpoints};
-use crate::dead_letters::{DeadLetterFile, DeadLetters};
+use crate::dead_letters::DeadLetterFile;
 use crate::runner::{Chain, Shared, SinkStage};
 
 /// Puts a [`Pipeline`] together.

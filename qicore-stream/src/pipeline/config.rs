@@ -1,8 +1,9 @@
 //! A pipeline from its TOML description.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use qicore_data::{BatchPolicy, Mistake, Mistakes, Registry, RetryPolicy, Settings, Source, Tables};
+use qicore_data::{BatchPolicy, DeadLetters, Mistake, Mistakes, Registry, RetryPolicy, Settings, Source, Tables};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -44,6 +45,16 @@ impl Gather {
         Some(options)
     }
 
+    /// `dead_letters` is a path, which is read with the head, or a table that describes a store.
+    fn dead_letters(&mut self, document: &mut Settings, registry: &Registry) -> Option<Arc<dyn DeadLetters>> {
+        let is_store = document.has_table("dead_letters");
+        let section = is_store
+            .then(|| self.keep(document.take_section("dead_letters")))
+            .flatten()
+            .flatten();
+        section.and_then(|section| self.keep(registry.dead_letter_store(section)))
+    }
+
     fn head(&mut self, document: &Settings) -> Option<Head> {
         let head: Head = self.keep(document.read())?;
         if head.name.trim().is_empty() {
@@ -61,6 +72,7 @@ pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes
     let transforms = mistakes.keep(document.take_sections("transform")).unwrap_or_default();
     let sinks = mistakes.keep(document.take_sections("sink")).unwrap_or_default();
     let options = mistakes.options(&mut document).unwrap_or_default();
+    let letters = mistakes.dead_letters(&mut document, registry);
     let head = mistakes.head(&document);
 
     let mut builder = PipelineBuilder::new(head.as_ref().map_or_else(String::new, |head| head.name.clone()));
@@ -103,6 +115,9 @@ pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes
         if let Some(sink) = mistakes.keep(registry.sink(section)) {
             builder = builder.sink_with(sink, options);
         }
+    }
+    if let Some(letters) = letters {
+        builder = builder.dead_letters_to(letters);
     }
     mistakes.0.sort_by_key(|mistake| mistake.line);
     let (Some(head), true) = (head, mistakes.0.is_empty()) else {

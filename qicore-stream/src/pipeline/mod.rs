@@ -14,11 +14,11 @@ pub(crate) use tables::TableSource;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use qicore_data::{Error, FromStart, Mistakes, Registry, Result, Source, Tables};
+use qicore_data::{DeadLetters, Error, FromStart, Mistakes, Registry, Result, Source, Tables};
 use tokio::sync::watch;
 
 use crate::checkpoints::CheckpointStore;
-use crate::dead_letters::{DeadLetterFile, DeadLetters};
+use crate::dead_letters::DeadLetterFile;
 use crate::retry::in_time;
 use crate::runner::{Chain, Runner, Shared};
 

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qicore_data::{
-    BatchPolicy, DeadLetter, Error, ErrorKind, NewTransform, Result, RetryPolicy, Sink, Tables, WriterId,
+    BatchPolicy, DeadLetter, DeadLetters, Error, ErrorKind, NewTransform, Result, RetryPolicy, Sink, Tables, WriterId,
 };
 use tokio::sync::Semaphore;
 
 use super::acks::Commits;
 use crate::breaker::Breaker;
-use crate::dead_letters::DeadLetters;
 use crate::pipeline::Options;
 use crate::queue::Cost;
 use crate::retry::{in_time, retrying};

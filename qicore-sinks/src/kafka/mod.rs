@@ -169,7 +169,8 @@ impl Sink for Kafka {
             routes: Routes::new(self.config.clone(), &limits),
             producer,
             log,
-            prefix: format!("qicore/{}/{}", writer.pipeline, writer.sink),
+            // Pipelines of one name whose checkpoints are apart have nothing to do with each other.
+            prefix: format!("{}/{}/{}", self.config.checkpoints, writer.pipeline, writer.sink),
         });
         Ok(())
     }

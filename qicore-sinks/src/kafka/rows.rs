@@ -34,8 +34,7 @@ impl Routes {
 
     /// The topics that events may go to.
     pub(super) fn topics(config: &KafkaConfig) -> Vec<&str> {
-        let wanted = EventType::ALL.iter().filter(|kind| config.wants(**kind));
-        let mut topics: Vec<_> = wanted.map(|kind| config.topics.of(*kind)).collect();
+        let mut topics: Vec<_> = config.destinations().map(|(_, topic)| topic).collect();
         topics.sort_unstable();
         topics.dedup();
         topics

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use qicore::{Symbol, Timeframe};
 
+use crate::topics::Topics;
+
 /// Market data from exchanges to stores: exact, validated, deduplicated, nothing lost and nothing doubled.
 #[derive(Debug, Parser)]
 #[command(name = "qicore", version, max_term_width = 110)]
@@ -15,6 +17,7 @@ use qicore::{Symbol, Timeframe};
   qicore run pipeline.toml                                 Ctrl-C writes and commits what has been read
   qicore schema timescale | less                           the tables of TimescaleDB and PostgreSQL
   qicore schema clickhouse | less                          the tables of ClickHouse
+  qicore topics apply pipeline.toml                        the topics of Kafka that a pipeline needs
   qicore list                                              the plugins of this build
 
 QICORE_LOG sets the log filter (e.g. QICORE_LOG=qicore_stream=debug).")]
@@ -39,6 +42,14 @@ pub(crate) enum Command {
     /// Print the schema of a store as a script, for reading or for running it under another role.
     #[command(subcommand)]
     Schema(Schema),
+    /// Compare topics of Kafka with what they are to be, or make them.
+    ///
+    /// With pipeline files: the topics that their kafka sources, tables and sinks read and write, on the brokers that they
+    /// name. Without: the topics that the file of --spec names, or all default topics (ohlcv-raw, ohlcv-validated, trades,
+    /// quotes, tickers, books, prices, series, gaps, alerts, analytics-requests, market-metadata, TOPIC-dead-letter of
+    /// each, and qicore-checkpoints), on the brokers of --brokers, or else of QICORE_KAFKA_BROKERS.
+    #[command(subcommand)]
+    Topics(Topics),
     /// Look at dead letters, or send them through a pipeline again.
     #[command(subcommand)]
     DeadLetter(DeadLetter),

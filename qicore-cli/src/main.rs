@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod report;
 mod schema;
+mod topics;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -14,7 +15,18 @@ use crate::args::{Args, Command};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(told) => {
+            let _ = told.print();
+            // Not clap's 2: that is what `topics plan` finds.
+            return if told.use_stderr() {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("QICORE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if args.verbose { "info" } else { "warn" }));
     tracing_subscriber::fmt()
@@ -29,6 +41,7 @@ async fn main() -> ExitCode {
         Command::Decode(decode) => commands::decode(&decode).await,
         Command::List(list) => commands::list(&list),
         Command::Schema(store) => schema::print(&store),
+        Command::Topics(command) => topics::run(&command).await,
         Command::DeadLetter(command) => commands::dead_letter(&command).await,
     };
     result.unwrap_or_else(|error| {

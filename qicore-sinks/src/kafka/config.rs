@@ -62,6 +62,12 @@ impl KafkaConfig {
         Ok(())
     }
 
+    /// Each kind of event that is written, and the topic that it goes to. All of them must be there when the sink opens.
+    pub fn destinations(&self) -> impl Iterator<Item = (EventType, &str)> {
+        let wanted = EventType::ALL.iter().copied().filter(|kind| self.wants(*kind));
+        wanted.map(|kind| (kind, self.topics.of(kind)))
+    }
+
     pub(super) fn wants(&self, event_type: EventType) -> bool {
         self.only.is_empty() || self.only.contains(&event_type)
     }

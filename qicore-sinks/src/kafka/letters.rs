@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use qicore_data::{DeadLetter, DeadLetters, Error, ErrorKind, Mistakes, Result, Settings};
-use qicore_stores::kafka::admin::{self, TopicSpec};
+use qicore_stores::kafka::admin::{self, Contents, LARGEST_LETTER, dead_letter_topic};
 use qicore_stores::kafka::{Connection, Headers, Producer, ProducerConfig, Record};
 use qicore_stores::messages::{Encoding, VERSION};
 use serde::Deserialize;
@@ -40,9 +40,6 @@ struct Writer {
 /// What is not read from a topic has no topic beside which its letters could be.
 const ELSEWHERE: &str = "qicore-dead-letter";
 
-/// A letter holds its message as a text within a text, which may take twice the room.
-const LARGEST: usize = 8 << 20;
-
 impl KafkaLetters {
     /// Letters to topics of these brokers.
     pub fn new(connection: Connection) -> Self {
@@ -66,7 +63,7 @@ impl KafkaLetters {
             .as_str()
             .rsplit_once('/')
             .filter(|_| letter.source == "kafka");
-        let beside = || read.map_or(ELSEWHERE.to_owned(), |(topic, _)| format!("{topic}-dead-letter"));
+        let beside = || read.map_or(ELSEWHERE.to_owned(), |(topic, _)| dead_letter_topic(topic));
         self.config.topic.clone().unwrap_or_else(beside)
     }
 
@@ -75,7 +72,7 @@ impl KafkaLetters {
             return Ok(());
         }
         if admin::partitions(&self.config.connection, &[topic]).await? == [0] {
-            admin::create(&self.config.connection, &[TopicSpec::dead_letters(topic)]).await?;
+            admin::create(&self.config.connection, &[Contents::DeadLetters.spec(topic)]).await?;
         }
         writer.topics.push(topic.to_owned());
         Ok(())
@@ -129,7 +126,7 @@ impl Writer {
             Some(producer) => producer,
             None => {
                 let mut config = ProducerConfig::default();
-                config.message_bytes = LARGEST;
+                config.message_bytes = LARGEST_LETTER;
                 Producer::open(connection, &config)?
             }
         };

@@ -2,6 +2,7 @@
 
 #[path = "../servers/mod.rs"]
 mod servers;
+mod topics;
 
 use std::sync::Arc;
 

@@ -163,3 +163,19 @@ fn sink_options(section: &mut Settings, mistakes: &mut Gather) -> SinkOptions {
     options.breaker = mistakes.part::<BreakerPolicy>(section, "breaker").unwrap_or_default();
     options
 }
+
+impl SinkOptions {
+    /// Takes out of a sink's section of a pipeline file what is the pipeline's, so that the plugin's own is left: for
+    /// programs that look at a plugin's settings without building it.
+    ///
+    /// # Errors
+    /// Every mistake in what is taken, with its line.
+    pub fn take(section: &mut Settings) -> Result<Self, Mistakes> {
+        let mut mistakes = Gather::default();
+        let options = sink_options(section, &mut mistakes);
+        match mistakes.0.is_empty() {
+            true => Ok(options),
+            false => Err(Mistakes(mistakes.0)),
+        }
+    }
+}

@@ -2,30 +2,39 @@
 # Side-by-side ratios, ours against a reference in the same run, a line each:
 #   RATIO name value (ours X unit, reference Y unit)
 # With names, only the ratios whose name starts with one of them.
-# `timescale` needs a real PostgreSQL: that of QICORE_POSTGRES_URL, or one that is started for it. `clickhouse` likewise, by
-# QICORE_CLICKHOUSE_URL.
+# `timescale`, `clickhouse` and `kafka` need real servers: those that QICORE_POSTGRES_URL, QICORE_CLICKHOUSE_URL and
+# QICORE_KAFKA_BROKERS name, or ones that are started for them. `kafka` needs all three.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 programs=${CARGO_TARGET_DIR:-target}/release
 
-# A store's own bench, on the server that VARIABLE names or on one that is started for it.
-store() { # NAME SERVICE VARIABLE [RATIO…]
-  local name=$1 service=$2 variable=$3 services=
-  shift 3
+# A store's own bench, on the servers that VARIABLEs name or on some that are started for it.
+store() { # NAME SERVICE=VARIABLE[,…] [RATIO…]
+  local name=$1 pair missing=() services='' needed
+  IFS=, read -ra needed <<<"$2"
+  shift 2
   cargo build --quiet --release -p qicore-benches --bin "$name"
-  if [ -z "${!variable:-}" ]; then
+  for pair in "${needed[@]}"; do
+    local variable=${pair#*=}
+    [ -n "${!variable:-}" ] || missing+=("${pair%=*}")
+  done
+  if [ ${#missing[@]} -gt 0 ]; then
     services=$(mktemp -d)
-    eval "$(QICORE_SERVICES_DIR=$services ./scripts/services.sh start --with $$ "$service")"
+    eval "$(QICORE_SERVICES_DIR=$services ./scripts/services.sh start --with $$ "${missing[@]}")"
   fi
   "$programs/$name" "$@"
-  [ -z "$services" ] || { QICORE_SERVICES_DIR=$services ./scripts/services.sh stop "$service" >&2; rm -rf "$services"; }
+  [ -z "$services" ] || { QICORE_SERVICES_DIR=$services ./scripts/services.sh stop "${missing[@]}" >&2; rm -rf "$services"; }
 }
-timescale() { store timescale postgres QICORE_POSTGRES_URL "$@"; }
-clickhouse() { store clickhouse clickhouse QICORE_CLICKHOUSE_URL "$@"; }
+timescale() { store timescale postgres=QICORE_POSTGRES_URL "$@"; }
+clickhouse() { store clickhouse clickhouse=QICORE_CLICKHOUSE_URL "$@"; }
+kafka() {
+  store kafka kafka=QICORE_KAFKA_BROKERS,postgres=QICORE_POSTGRES_URL,clickhouse=QICORE_CLICKHOUSE_URL "$@"
+}
 
 case ${1:-} in
   timescale*) timescale "$@"; exit ;;
   clickhouse*) clickhouse "$@"; exit ;;
+  kafka*) kafka "$@"; exit ;;
 esac
 cargo build --quiet --release -p qicore-benches --bin ratios
 ratios=$programs/ratios
@@ -36,3 +45,4 @@ for group in decode session pipeline lanes sink; do
 done
 timescale
 clickhouse
+kafka

@@ -1,6 +1,6 @@
 //! How long an event takes from its receipt to the commit that makes it visible.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +9,8 @@ use qicore::{
     Batch, BatchLimit, BatchPolicy, Checkpoint, Delivery, LaneEnd, Position, Receipt, Resume, SinkCapabilities,
     SourceCapabilities, WriterId,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::runtime::Runtime;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::Result;
 
@@ -23,6 +24,17 @@ struct Paced {
 
 /// Events that come together.
 const TOGETHER: usize = 5;
+
+impl Paced {
+    fn new(events: Vec<Event>, rate: f64) -> Self {
+        Self {
+            events: events.into_iter(),
+            every: Duration::from_secs_f64(TOGETHER as f64 / rate),
+            next: None,
+            given: 0,
+        }
+    }
+}
 
 #[async_trait]
 impl Source for Paced {
@@ -59,11 +71,18 @@ impl Source for Paced {
     }
 }
 
+/// How old events were.
+type Ages = Arc<Mutex<Vec<Duration>>>;
+
+fn locked(ages: &Ages) -> MutexGuard<'_, Vec<Duration>> {
+    ages.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Notes how old events are when a sink answers that they are durable.
 struct Noting<S> {
     inner: S,
     batch: Option<BatchPolicy>,
-    ages: Arc<Mutex<Vec<Duration>>>,
+    ages: Ages,
 }
 
 #[async_trait]
@@ -92,7 +111,7 @@ impl<S: Sink> Sink for Noting<S> {
             .iter()
             .filter_map(|event| event.received)
             .map(|at| now.since(at));
-        self.ages.lock().unwrap_or_else(PoisonError::into_inner).extend(ages);
+        locked(&self.ages).extend(ages);
         Ok(receipt)
     }
 
@@ -111,45 +130,84 @@ const RATE: f64 = 5000.0;
 /// `LATENCY name p50 … ms p99 … ms`: from receipt to the answer that a row is durable, and visible.
 pub fn line(
     name: &str,
-    runtime: &tokio::runtime::Runtime,
+    runtime: &Runtime,
     sink: impl Sink + 'static,
     batch: Option<BatchPolicy>,
     events: Vec<Event>,
     chain: bool,
 ) -> Result<String> {
-    let seconds = events.len() as f64 / RATE;
-    let (median, most) = measure(runtime, sink, batch, events, RATE, chain)?;
+    let count = events.len();
+    let latency = measure(runtime, sink, batch, events, RATE, chain)?;
+    Ok(text(name, latency, count))
+}
+
+/// The same through a topic: a pipeline writes to `topic`, and another one reads from `reader` and writes to the sink.
+pub fn line_through(
+    name: &str,
+    runtime: &Runtime,
+    (topic, reader): (impl Sink + 'static, impl Source + 'static),
+    sink: impl Sink + 'static,
+    events: Vec<Event>,
+) -> Result<String> {
+    let count = events.len();
+    let ages = Ages::default();
+    let first = Pipeline::builder("latency-topic")
+        .source(Paced::new(events, RATE))
+        .sink(topic);
+    let second = Pipeline::builder("latency-store").source(reader).sink(Noting {
+        inner: sink,
+        batch: None,
+        ages: Arc::clone(&ages),
+    });
+    let (first, second) = (first.build()?, second.build()?);
+    runtime.block_on(async {
+        let mut reading = second.start();
+        // Joining a group is no part of it.
+        sleep(Duration::from_secs(5)).await;
+        first.run().await?;
+        let until = Instant::now() + Duration::from_secs(60);
+        while locked(&ages).len() < count && Instant::now() < until && !reading.is_finished() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        reading.stop();
+        reading.finished().await
+    })?;
+    match locked(&ages).len() {
+        found if found == count => {}
+        found => return Err(format!("{found} of {count} events came to the sink").into()),
+    }
+    Ok(text(name, quantiles(&ages)?, count))
+}
+
+fn text(name: &str, (median, most): (Duration, Duration), events: usize) -> String {
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-    Ok(format!(
-        "LATENCY {name} p50 {:.1} ms p99 {:.1} ms ({RATE:.0} events/s, {seconds:.0} s)",
+    format!(
+        "LATENCY {name} p50 {:.1} ms p99 {:.1} ms ({RATE:.0} events/s, {:.0} s)",
         millis(median),
-        millis(most)
-    ))
+        millis(most),
+        events as f64 / RATE
+    )
 }
 
 /// The median and the 99th percentile of the time from receipt to commit, at so many events a second; with transforms
 /// whose state goes along with each checkpoint, or without.
 pub fn measure(
-    runtime: &tokio::runtime::Runtime,
+    runtime: &Runtime,
     sink: impl Sink + 'static,
     batch: Option<BatchPolicy>,
     events: Vec<Event>,
     rate: f64,
     chain: bool,
 ) -> Result<(Duration, Duration)> {
-    let ages = Arc::default();
-    let source = Paced {
-        events: events.into_iter(),
-        every: Duration::from_secs_f64(TOGETHER as f64 / rate),
-        next: None,
-        given: 0,
-    };
+    let ages = Ages::default();
     let noting = Noting {
         inner: sink,
         batch,
         ages: Arc::clone(&ages),
     };
-    let mut builder = Pipeline::builder("latency").source(source).sink(noting);
+    let mut builder = Pipeline::builder("latency")
+        .source(Paced::new(events, rate))
+        .sink(noting);
     if chain {
         builder = builder
             .transform(Validate::default())
@@ -158,7 +216,12 @@ pub fn measure(
     }
     let pipeline = builder.build()?;
     runtime.block_on(pipeline.run())?;
-    let mut ages = std::mem::take(&mut *ages.lock().unwrap_or_else(PoisonError::into_inner));
+    quantiles(&ages)
+}
+
+/// The median and the 99th percentile.
+fn quantiles(ages: &Ages) -> Result<(Duration, Duration)> {
+    let mut ages = std::mem::take(&mut *locked(ages));
     ages.sort_unstable();
     let at = |share: f64| {
         ages.get((ages.len() as f64 * share) as usize)

@@ -8,6 +8,7 @@ pub mod clickhouse;
 pub mod decode;
 pub mod files;
 pub mod frames;
+pub mod kafka;
 pub mod kinds;
 pub mod latency;
 pub mod pipelines;

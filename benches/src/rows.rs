@@ -97,10 +97,28 @@ pub fn deliveries(events: &[Event], lanes: u64, size: usize) -> Vec<Vec<Delivery
 
 /// The time that a sink needs for all deliveries, lanes side by side, with everything durable.
 pub fn write(runtime: &Runtime, sink: impl Sink + 'static, lanes: &[Vec<Delivery>]) -> Result<Duration> {
+    Ok(timed(runtime, sink, lanes)?.all)
+}
+
+/// What a sink needs to write rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Took {
+    /// From its opening to its end.
+    pub all: Duration,
+    /// From the first row until the last one is durable.
+    pub writing: Duration,
+}
+
+/// The time that a sink needs for all deliveries, lanes side by side, with and without what it needs to begin.
+pub fn timed(runtime: &Runtime, sink: impl Sink + 'static, lanes: &[Vec<Delivery>]) -> Result<Took> {
     let sink = Arc::new(sink);
     let start = Instant::now();
-    runtime.block_on(async {
+    let writing = runtime.block_on(async {
         sink.open(&WriterId::new("bench", "sink")).await?;
+        for first in lanes.iter().filter_map(|deliveries| deliveries.first()) {
+            sink.checkpoint(&first.lane).await?;
+        }
+        let begun = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
         for deliveries in lanes {
             let (sink, deliveries) = (Arc::clone(&sink), deliveries.clone());
@@ -109,15 +127,17 @@ pub fn write(runtime: &Runtime, sink: impl Sink + 'static, lanes: &[Vec<Delivery
         while let Some(done) = tasks.join_next().await {
             done??;
         }
+        let writing = begun.elapsed();
         sink.close().await?;
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(writing)
     })?;
-    Ok(start.elapsed())
+    Ok(Took {
+        all: start.elapsed(),
+        writing,
+    })
 }
 
 async fn write_lane(sink: &dyn Sink, deliveries: &[Delivery]) -> qicore::Result<()> {
-    let Some(first) = deliveries.first() else { return Ok(()) };
-    sink.checkpoint(&first.lane).await?;
     for delivery in deliveries {
         let receipt = sink.write(delivery).await?;
         if let Some(row) = receipt.rejected.into_iter().next() {

@@ -17,6 +17,7 @@ use crate::topics::Topics;
   qicore run pipeline.toml                                 Ctrl-C writes and commits what has been read
   qicore schema timescale | less                           the tables of TimescaleDB and PostgreSQL
   qicore schema clickhouse | less                          the tables of ClickHouse
+  qicore schema json trade                                 the JSON Schema of a message
   qicore topics apply pipeline.toml                        the topics of Kafka that a pipeline needs
   qicore list                                              the plugins of this build
 
@@ -39,7 +40,7 @@ pub(crate) enum Command {
     Decode(Decode),
     /// List the plugins that pipeline files can name.
     List(List),
-    /// Print the schema of a store as a script, for reading or for running it under another role.
+    /// Print the schema of a store as a script, for reading or for running it under another role, or of messages.
     #[command(subcommand)]
     Schema(Schema),
     /// Compare topics of Kafka with what they are to be, or make them.
@@ -120,6 +121,16 @@ pub(crate) enum Schema {
     Clickhouse(ClickhouseSchema),
     /// TimescaleDB and PostgreSQL, for `psql`.
     Timescale(TimescaleSchema),
+    /// Messages in JSON, as JSON Schema (draft 2020-12).
+    Json(JsonSchema),
+}
+
+/// Without a TYPE, the schemas of all messages in one object, by their names.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JsonSchema {
+    /// A type of events (trade, candle, …), or dead-letter.
+    #[arg(value_name = "TYPE")]
+    pub(crate) message: Option<String>,
 }
 
 /// The sink applies the same by itself when it opens, unless `tables.migrate = false`. Run by hand:

@@ -1,17 +1,20 @@
-//! `qicore schema`: what a store's sink makes of a database, as a script.
+//! `qicore schema`: what a store's sink makes of a database, as a script, and what messages are.
 
 use std::process::ExitCode;
 
 use qicore::{Error, Result};
 
-use crate::args::{ClickhouseSchema, Schema, TimescaleSchema};
+use crate::args::{ClickhouseSchema, JsonSchema, Schema, TimescaleSchema};
 #[cfg(any(feature = "clickhouse", feature = "timescale"))]
-use crate::{commands, report};
+use crate::commands;
+#[cfg(any(feature = "clickhouse", feature = "messages", feature = "timescale"))]
+use crate::report;
 
 pub(crate) fn print(store: &Schema) -> Result<ExitCode> {
     match store {
         Schema::Clickhouse(args) => clickhouse(args),
         Schema::Timescale(args) => timescale(args),
+        Schema::Json(args) => json(args),
     }
 }
 
@@ -64,9 +67,29 @@ fn timescale(args: &TimescaleSchema) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-#[cfg(not(all(feature = "clickhouse", feature = "timescale")))]
-fn not_compiled_in(store: &str) -> Result<ExitCode> {
-    let message = format!("{store} is not compiled in: build with --features {store}");
+#[cfg(not(feature = "messages"))]
+fn json(_args: &JsonSchema) -> Result<ExitCode> {
+    not_compiled_in("messages")
+}
+
+#[cfg(feature = "messages")]
+fn json(args: &JsonSchema) -> Result<ExitCode> {
+    use qicore::stores::messages::schema;
+
+    let told = match args.message.as_deref() {
+        Some(name) => schema::named(name)?,
+        None => schema::all()
+            .into_iter()
+            .map(|(name, schema)| (name.to_owned(), schema))
+            .collect(),
+    };
+    report::output(&format!("{told:#}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(not(all(feature = "clickhouse", feature = "messages", feature = "timescale")))]
+fn not_compiled_in(feature: &str) -> Result<ExitCode> {
+    let message = format!("{feature} is not compiled in: build with --features {feature}");
     Err(Error::config("schema", message))
 }
 

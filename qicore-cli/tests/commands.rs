@@ -330,6 +330,21 @@ fn nobody_listening_on_standard_error_changes_nothing() {
 }
 
 #[test]
+#[cfg(feature = "messages")]
+fn prints_the_schemas_of_messages() {
+    let schema = |args: &[&str]| qicore(Path::new("."), &[&["schema", "json"], args].concat());
+    let json = |output: &Output| serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+    let all = json(&schema(&[]));
+    assert_eq!(all["trade"]["properties"]["type"]["const"], "trade");
+    for name in ["candle", "dead-letter"] {
+        assert_eq!(json(&schema(&[name])), all[name]);
+    }
+    let unknown = schema(&["bar"]);
+    assert!(!unknown.status.success());
+    assert!(text(&unknown.stderr).contains("candle"), "{}", text(&unknown.stderr));
+}
+
+#[test]
 fn a_file_without_letters_says_so() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("l.jsonl"), "").unwrap();

@@ -24,6 +24,8 @@ macro_rules! timeframes {
         impl Timeframe {
             /// All timeframes, shortest first.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
+            /// The short names of all of them.
+            pub const NAMES: &[&str] = &[$($text),+];
 
             /// The usual short name (`1m` is a minute, `1M` a month).
             pub const fn as_str(self) -> &'static str {

@@ -1,4 +1,5 @@
-//! The databases that QiCore writes to and reads from: connections, schemas, row encodings, queries.
+//! The databases that QiCore writes to and reads from: connections, schemas, row encodings, queries. And the messages
+//! that brokers are given.
 //!
 //! A sink and a source of the same database share what is here; each is a plugin in its own crate. An application that
 //! only asks for stored data needs nothing else. What is asked for, and how it comes, is the same for all of them.
@@ -32,7 +33,7 @@ mod section;
 pub mod clickhouse;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-#[cfg(feature = "kafka")]
+#[cfg(feature = "messages")]
 pub mod messages;
 #[cfg(feature = "timescale")]
 pub mod timescale;

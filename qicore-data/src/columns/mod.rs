@@ -65,6 +65,8 @@ pub struct Column {
     pub kind: Kind,
     /// Every event has a value.
     pub required: bool,
+    /// The texts that a value is one of; empty where it is not one of a closed set.
+    pub words: &'static [&'static str],
     read: fn(&Event) -> Cell<'_>,
     text: fn(&Event) -> Option<&str>,
     decimal: fn(&Event) -> Option<&Decimal>,

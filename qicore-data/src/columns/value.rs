@@ -16,6 +16,8 @@ use crate::timeframe::Timeframe;
 pub(super) trait Value: Sized {
     const KIND: Kind;
     const REQUIRED: bool = true;
+    /// The texts of a closed set.
+    const WORDS: &'static [&'static str] = &[];
 
     fn cell(&self) -> Cell<'_>;
 
@@ -45,6 +47,7 @@ fn unfit<T>(kind: Kind, cell: &Cell<'_>) -> Result<T, String> {
 impl<T: Value> Value for Option<T> {
     const KIND: Kind = T::KIND;
     const REQUIRED: bool = false;
+    const WORDS: &'static [&'static str] = T::WORDS;
 
     #[inline]
     fn cell(&self) -> Cell<'_> {
@@ -119,9 +122,10 @@ plain! {
 
 /// Types with a fixed text for each value, which they can be read from.
 macro_rules! named {
-    ($($type:ty,)+) => {$(
+    ($($type:ty: $words:expr,)+) => {$(
         impl Value for $type {
             const KIND: Kind = Kind::Text;
+            const WORDS: &'static [&'static str] = $words;
 
             #[inline]
             fn cell(&self) -> Cell<'_> {
@@ -141,7 +145,20 @@ macro_rules! named {
     )+};
 }
 
-named! { Exchange, Symbol, Label, Quality, Side, BookKind, Checksum, Timeframe, Origin, InstrumentKind, GapReason, Severity, }
+named! {
+    Exchange: &[],
+    Symbol: &[],
+    Label: &[],
+    Quality: Quality::NAMES,
+    Side: Side::NAMES,
+    BookKind: BookKind::NAMES,
+    Checksum: Checksum::NAMES,
+    Timeframe: Timeframe::NAMES,
+    Origin: Origin::NAMES,
+    InstrumentKind: InstrumentKind::NAMES,
+    GapReason: GapReason::NAMES,
+    Severity: Severity::NAMES,
+}
 
 fn text(cell: Cell<'_>) -> Result<Cow<'_, str>, String> {
     match cell {

@@ -20,6 +20,11 @@ macro_rules! named {
         pub enum $type { $($(#[$doc])* #[serde(rename = $text)] $variant,)+ }
 
         impl $type {
+            /// All of them. New ones are added at the end: the compact messages number them by their place.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+            /// The names of all of them.
+            pub const NAMES: &[&str] = &[$($text),+];
+
             /// The name, as in JSON.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
@@ -37,7 +42,7 @@ macro_rules! named {
             fn from_str(text: &str) -> Result<Self, String> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err(format!("{text:?} is none of {}", [$($text),+].join(", "))),
+                    _ => Err(format!("{text:?} is none of {}", Self::NAMES.join(", "))),
                 }
             }
         }

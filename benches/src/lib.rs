@@ -10,6 +10,7 @@ pub mod files;
 pub mod frames;
 pub mod kinds;
 pub mod latency;
+pub mod messages;
 pub mod pipelines;
 pub mod ratio;
 pub mod rows;

@@ -3,7 +3,12 @@
 pub use qicore_data::*;
 pub use qicore_sinks as sinks;
 pub use qicore_sources as sources;
-#[cfg(any(feature = "clickhouse", feature = "kafka", feature = "messages", feature = "timescale"))]
+#[cfg(any(
+    feature = "clickhouse",
+    feature = "kafka",
+    feature = "messages",
+    feature = "timescale"
+))]
 pub use qicore_stores as stores;
 pub use qicore_stream::*;
 

@@ -11,6 +11,7 @@ pub mod frames;
 pub mod kafka;
 pub mod kinds;
 pub mod latency;
+pub mod messages;
 pub mod pipelines;
 pub mod ratio;
 pub mod rows;

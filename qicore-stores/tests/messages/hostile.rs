@@ -128,7 +128,8 @@ fn newer_words_are_not_read_as_others() {
 
 #[test]
 fn what_is_wrong_is_told() {
-    let cases: [(&str, &str, fn(&mut DynamicMessage)); 8] = [
+    type Change = fn(&mut DynamicMessage);
+    let cases: [(&str, &str, Change); 8] = [
         ("Event.exchange", "the field is missing", |message| {
             message.clear_field_by_name("exchange")
         }),
@@ -160,7 +161,7 @@ fn what_is_wrong_is_told() {
         assert!(told.len() < 500, "{told}");
     }
     let book = one_of_each().remove(3);
-    let uneven: [fn(&mut DynamicMessage); 4] = [
+    let uneven: [Change; 4] = [
         |levels| levels.clear_field_by_name("bid_prices"),
         |levels| levels.clear_field_by_name("bid_sizes"),
         |levels| within(levels, "bid_sizes").clear_field_by_name("low"),

@@ -13,7 +13,7 @@
 mod texts;
 
 use qicore_data::columns::{Column, Kind, columns};
-use qicore_data::{Decimal, Error, EventType, Result};
+use qicore_data::{Decimal, Error, EventType, InstrumentKind, Result};
 use serde_json::{Map, Value, json};
 
 use super::VERSION;
@@ -150,10 +150,39 @@ fn event(event_type: EventType) -> Value {
         metadata["description"] = "Where the candle comes from.".into();
         all.add("metadata", metadata, true);
     }
+    all.add("enrichment", enrichment(), false);
     let mut schema = all.schema();
     schema["title"] = event_type.as_str().into();
     schema["description"] = about.into();
     schema
+}
+
+/// What is known beyond what the venue sent: of no table, so that no column describes it.
+fn enrichment() -> Value {
+    let word = |about: &str| name(about, "^\\S+$");
+    let step = |about: &str| json!({"$ref": "#/$defs/decimal", "description": about});
+    let kinds: Vec<_> = InstrumentKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    json!({
+        "description": "What is known beyond what the venue sent. Absent: nothing.",
+        "type": "object",
+        "additionalProperties": true,
+        "properties": {
+            "validated_at": time("When the event passed validation, by the clock of the process that did it."),
+            "reasons": {
+                "description": "Why the quality is not high: names of rules.",
+                "type": "array",
+                "items": {"type": "string"},
+            },
+            "native": word("The venue's own name of the instrument."),
+            "base": word("The instrument's canonical base currency."),
+            "quote": word("The instrument's canonical quote currency."),
+            "quote_currency": word("The currency that the quote currency stands for: USD for USDT."),
+            "kind": {"type": "string", "enum": kinds, "description": "What the instrument is."},
+            "active": {"type": "boolean", "description": "Whether the instrument can be traded."},
+            "price_step": step("The instrument's smallest price step."),
+            "size_step": step("The instrument's smallest size step, in base currency."),
+        },
+    })
 }
 
 /// The properties of an object.

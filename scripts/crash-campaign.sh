@@ -6,16 +6,19 @@
 #   scripts/crash-campaign.sh timescale ROUNDS      the worker or the server, writing to PostgreSQL
 #   scripts/crash-campaign.sh timescale-wasm ROUNDS the same with TimescaleDB
 #   scripts/crash-campaign.sh clickhouse ROUNDS     the worker or the server, writing to ClickHouse
+#   scripts/crash-campaign.sh platform ROUNDS       workers and servers, through Kafka to PostgreSQL and ClickHouse
+#   scripts/crash-campaign.sh platform-timescale ROUNDS  the same with TimescaleDB
 #
 # A line a round on stderr; SIGTERM ends the campaign after the round. The last line: rounds=… kills=… expected=… rows=… lost=0 duplicated=0
 set -euo pipefail
 cd "$(dirname "$0")/.."
-usage() { sed -n '5,8s/^# *//p' "$0" >&2; exit 2; }
+usage() { sed -n '5,10s/^# *//p' "$0" >&2; exit 2; }
 [ $# = 2 ] && [ "$2" -gt 0 ] 2>/dev/null || usage
 campaign=$1 rounds=$2
 case $campaign in
   files | clickhouse) script=$campaign ;;
   timescale | timescale-wasm) script=timescale ;;
+  platform | platform-timescale) script=platform ;;
   *) usage ;;
 esac
 
@@ -65,6 +68,9 @@ compare() { # ROUND WHAT
   duplicated=$((duplicated + $(wc -l <"$work/found") - $(wc -l <"$work/distinct")))
 }
 
+# What the last line says of the rows; a campaign of several stores has its own.
+told() { echo "expected=$expected rows=$found"; }
+
 # shellcheck source=/dev/null
 . "scripts/campaigns/$script.sh"
 cargo build --quiet -p qicore-cli --features "$campaign_features"
@@ -75,9 +81,9 @@ stop=
 trap 'stop=1' TERM
 for round in $(seq "$rounds"); do
   campaign_round "$round"
-  echo "round $round of $rounds: kills=$kills expected=$expected rows=$found lost=$lost duplicated=$duplicated (${SECONDS}s)" >&2
+  echo "round $round of $rounds: kills=$kills $(told) lost=$lost duplicated=$duplicated (${SECONDS}s)" >&2
   [ -z "$stop" ] || { rounds=$round; break; }
 done
 if declare -F campaign_end >/dev/null; then campaign_end; fi
-echo "rounds=$rounds kills=$kills expected=$expected rows=$found lost=$lost duplicated=$duplicated"
+echo "rounds=$rounds kills=$kills $(told) lost=$lost duplicated=$duplicated"
 [ "$lost" = 0 ] && [ "$duplicated" = 0 ] && [ "$expected" = "$found" ]

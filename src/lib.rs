@@ -13,6 +13,7 @@ pub fn registry() -> Registry {
         .sources(sources::SOURCES)
         .transforms(transform::TRANSFORMS)
         .sinks(sinks::SINKS)
+        .dead_letters(sinks::DEAD_LETTERS)
 }
 
 /// What a program that builds pipelines needs, in one `use`.

@@ -34,6 +34,7 @@ pub fn events(event_type: EventType, rows: u64) -> Result<Vec<Event>> {
             received: Some(at.saturating_add(Duration::from_nanos(61_000_123_456))),
             source,
             quality: Quality::High,
+            enrichment: None,
             data,
         }
     };

@@ -123,6 +123,16 @@ pub(crate) fn summary(stats: &Stats) {
     for (kind, count) in &total.written {
         line(&format!("  {kind}: {count}"));
     }
+    for table in &stats.tables {
+        let extra = match (table.rejected, table.failures) {
+            (0, 0) => String::new(),
+            (rejected, failures) => format!(" ({rejected} rejected, {failures} failed tries)"),
+        };
+        line(&format!(
+            "table {}: {} instruments of {} descriptions{extra}",
+            table.name, table.instruments, table.updates
+        ));
+    }
     for stage in &stats.stages {
         line(&format!(
             "transform {}: {} in, {} out, {} rejected",

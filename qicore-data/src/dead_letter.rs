@@ -1,9 +1,11 @@
 //! Rows and payloads that could not be processed, kept with what is needed to find out why and to try again.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Frame;
+use crate::error::Result;
 use crate::event::Event;
 use crate::lane::Lane;
 use crate::time::Timestamp;
@@ -32,6 +34,18 @@ pub struct DeadLetter {
     /// What was refused.
     #[serde(flatten)]
     pub payload: Payload,
+}
+
+/// Keeps what could not be processed. A batch counts as done only once its rejects are kept here.
+#[async_trait]
+pub trait DeadLetters: Send + Sync {
+    /// Keeps the letters; on `Ok` they are durable. A letter may come again after a restart, with the same id.
+    async fn write(&self, letters: Vec<DeadLetter>) -> Result<()>;
+
+    /// Finds out whether letters could be kept, at the start of a run.
+    async fn open(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What a dead letter holds.

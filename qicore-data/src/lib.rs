@@ -19,18 +19,20 @@ mod retry;
 mod secret;
 pub mod settings;
 mod stable_hash;
+mod tables;
 mod time;
 mod timeframe;
 mod traits;
 
 pub use batch::{Batch, BatchLimit, Content, Frame, LaneEnd, Offsets};
-pub use dead_letter::{DeadLetter, Payload};
+pub use dead_letter::{DeadLetter, DeadLetters, Payload};
 pub use decimal::Decimal;
 pub use delivery::{Delivery, Receipt, RejectedRow};
 pub use error::{Error, ErrorKind, Result, RetryAdvice};
 pub use event::{
-    Alert, Book, BookKind, Candle, Checksum, Data, Event, EventType, Gap, GapReason, Instrument, InstrumentKind, Level,
-    Levels, Origin, Price, Quality, Quote, Series, Severity, Side, Ticker, Trade, TradeId, UnknownEventType,
+    Alert, Book, BookKind, Candle, Checksum, Data, Enrichment, Event, EventType, Gap, GapReason, Instrument,
+    InstrumentKind, Level, Levels, Origin, Price, Quality, Quote, Series, Severity, Side, Ticker, Trade, TradeId,
+    UnknownEventType,
 };
 pub use intern::{Exchange, Label, NameError, Symbol};
 pub use lane::{Checkpoint, Lane, Position, Snapshot};
@@ -40,6 +42,7 @@ pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use settings::{Mistake, Mistakes, Settings};
 pub use stable_hash::StableHash;
+pub use tables::{Instruments, Listing, Tables, Update};
 pub use time::{Timestamp, TimestampError, TimestampText};
 pub use timeframe::{Timeframe, UnknownTimeframe};
 pub use traits::{

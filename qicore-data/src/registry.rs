@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::dead_letter::DeadLetters;
 use crate::settings::{Mistakes, Settings};
 use crate::traits::{Sink, Source, Transform};
 
@@ -74,6 +75,8 @@ pub struct Registry {
     pub transforms: Vec<Plugin<NewTransform>>,
     /// Sinks.
     pub sinks: Vec<Plugin<Arc<dyn Sink>>>,
+    /// Stores of dead letters, beside files.
+    pub dead_letters: Vec<Plugin<Arc<dyn DeadLetters>>>,
 }
 
 impl Registry {
@@ -98,6 +101,13 @@ impl Registry {
         self
     }
 
+    /// Adds stores of dead letters.
+    #[must_use]
+    pub fn dead_letters(mut self, plugins: &[Plugin<Arc<dyn DeadLetters>>]) -> Self {
+        self.dead_letters.extend_from_slice(plugins);
+        self
+    }
+
     /// Builds the source that a section's `type` names.
     pub fn source(&self, settings: Settings) -> Result<Box<dyn Source>, Mistakes> {
         build("source", &self.sources, settings)
@@ -111,6 +121,11 @@ impl Registry {
     /// Builds the sink that a section's `type` names.
     pub fn sink(&self, settings: Settings) -> Result<Arc<dyn Sink>, Mistakes> {
         build("sink", &self.sinks, settings)
+    }
+
+    /// Builds the store of dead letters that a section's `type` names.
+    pub fn dead_letter_store(&self, settings: Settings) -> Result<Arc<dyn DeadLetters>, Mistakes> {
+        build("store of dead letters", &self.dead_letters, settings)
     }
 }
 

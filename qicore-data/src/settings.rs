@@ -95,6 +95,11 @@ impl Settings {
         line_of(&self.document, self.table().0)
     }
 
+    /// Whether the section has a table of this name.
+    pub fn has_table(&self, key: &str) -> bool {
+        self.table().1.get(key).is_some_and(|value| value.get_ref().is_table())
+    }
+
     /// Takes a text value out of the section.
     pub fn take_str(&mut self, key: &str) -> Result<Option<String>, Mistakes> {
         let text = match self.table().1.get(key) {
@@ -209,7 +214,7 @@ impl Settings {
         self.mistake_at(self.table().0, message)
     }
 
-    /// A mistake in the value of a key that has been taken out.
+    /// A mistake in the value of a key, which may have been taken out.
     pub fn mistake_in(&self, key: &str, message: impl Into<String>) -> Mistakes {
         let whole = Self {
             taken: Vec::new(),
@@ -217,6 +222,15 @@ impl Settings {
         };
         let (start, table) = whole.table();
         self.mistake_at(table.get(key).map_or(start, |value| value.span().start), message)
+    }
+
+    /// What a plugin cannot be built or used with, at the setting that the error's context `setting` names, or else in this
+    /// section as a whole.
+    pub fn mistake_of(&self, error: &Error) -> Mistakes {
+        match error.context().iter().find(|(key, _)| *key == "setting") {
+            Some((_, setting)) => self.mistake_in(setting, error.message()),
+            None => self.mistake(error.message()),
+        }
     }
 
     fn mistake_at(&self, at: usize, message: impl Into<String>) -> Mistakes {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::lane::{Checkpoint, Lane};
 use crate::retry::RetryPolicy;
+use crate::tables::Tables;
 use crate::time::Timestamp;
 
 /// Where lanes go on after a restart. A source asks for each lane that it takes up, at the start or later.
@@ -118,7 +119,8 @@ pub trait Source: Send {
         let _ = lane;
     }
 
-    /// How far it has come.
+    /// How far it has come: what [`next_batch`](Source::next_batch) has given. A source without an end that is read as a
+    /// table must know its total, to the end that it saw when it was opened: the pipeline waits until that is done.
     fn progress(&self) -> Option<Progress> {
         None
     }
@@ -212,10 +214,19 @@ impl Output {
 /// Changes the events of one lane: filters, checks, aggregates, enriches. CPU only: no I/O, no clock, no awaiting.
 ///
 /// Each lane has a copy of its own. Given the same state and the same events it must put out the same events, since
-/// that is what a restart from a checkpoint relies on.
+/// that is what a restart from a checkpoint relies on. What it looks up in a [table](Transform::tables) is state from
+/// outside: it may be newer after a restart.
 pub trait Transform: Send {
     /// The stage's name; its state is stored under it.
     fn name(&self) -> &str;
+
+    /// Hands over the pipeline's tables, once for each copy and before anything else. Also called when a pipeline is
+    /// put together, while the tables are still empty: a transform that looks things up in a table that is not there
+    /// must say so now, with the name of its setting as the context `setting`.
+    fn tables(&mut self, tables: &Tables) -> Result<()> {
+        let _ = tables;
+        Ok(())
+    }
 
     /// Takes a batch and puts out what becomes of it.
     fn apply(&mut self, events: Vec<Event>, out: &mut Output) -> Result<()>;

@@ -2,8 +2,11 @@
 
 mod one_of_each;
 
+use std::sync::Arc;
+
 use one_of_each::one_of_each;
-use qicore_data::{Event, Quality};
+use proptest::prelude::*;
+use qicore_data::{Decimal, Enrichment, Event, InstrumentKind, Label, Quality, Timestamp};
 
 #[test]
 fn the_written_form() {
@@ -32,4 +35,82 @@ fn newer_fields_are_ignored_and_missing_ones_named() {
     assert!(told(&line.replace("\"trade\"", "\"print\"")).contains("unknown event type \"print\""));
     // A JSON number has lost its digits by the time serde hands it over.
     assert!(told(&line.replace("\"price\":\"1\"", "\"price\":1.5")).contains("a decimal in a string"));
+}
+
+fn read(line: &str) -> Event {
+    serde_json::from_str(line).unwrap()
+}
+
+#[test]
+fn an_enrichment_is_one_object() {
+    let label = |text: &str| Some(Label::new(text).unwrap());
+    let enrichment = Enrichment {
+        validated_at: Some("2026-08-09T21:05:49.000000001Z".parse().unwrap()),
+        reasons: vec![label("crossed_quote").unwrap(), label("off_step").unwrap()],
+        native: label("XBT/USDT"),
+        base: label("BTC"),
+        quote: label("USDT"),
+        quote_currency: label("USD"),
+        kind: Some(InstrumentKind::Spot),
+        active: Some(true),
+        price_step: Some(Decimal::new(1, 1)),
+        size_step: Some(Decimal::new(1, 8)),
+    };
+    let mut event = one_of_each().swap_remove(1);
+    event.enrichment = Some(Arc::new(enrichment));
+    let line = serde_json::to_string(&event).unwrap();
+    insta::assert_snapshot!(line);
+    assert_eq!(read(&line), event);
+    let newer = line.replace(
+        "\"active\":true",
+        "\"active\":true,\"listed_at\":[1,{}],\"sector\":null",
+    );
+    assert_eq!(read(&newer), event, "newer fields inside are ignored");
+}
+
+fn enrichment() -> impl Strategy<Value = Enrichment> {
+    let names = ["XBT/USD", "BTC", "USD", "off_step", "empty_quote", "ÅÄ"];
+    let name = move || prop::option::of(prop::sample::select(names.to_vec())).prop_map(label_of);
+    let decimal =
+        || prop::option::of((any::<i64>(), 0u32..=18).prop_map(|(digits, scale)| Decimal::new(digits, scale)));
+    let kinds = [InstrumentKind::Spot, InstrumentKind::Perpetual, InstrumentKind::Option];
+    let flags = (
+        prop::option::of(prop::sample::select(kinds.to_vec())),
+        prop::option::of(any::<bool>()),
+        prop::option::of((0..i64::MAX / 2).prop_map(Timestamp::from_nanos)),
+    );
+    let reasons = prop::collection::vec(prop::sample::select(names.to_vec()), 0..4);
+    (name(), name(), name(), name(), flags, reasons, decimal(), decimal()).prop_map(
+        |(native, base, quote, quote_currency, (kind, active, validated_at), reasons, price_step, size_step)| {
+            Enrichment {
+                validated_at,
+                reasons: reasons.into_iter().filter_map(|name| label_of(Some(name))).collect(),
+                native,
+                base,
+                quote,
+                quote_currency,
+                kind,
+                active,
+                price_step,
+                size_step,
+            }
+        },
+    )
+}
+
+fn label_of(text: Option<&str>) -> Option<Label> {
+    text.map(|text| Label::new(text).unwrap())
+}
+
+proptest! {
+    #[test]
+    fn any_enrichment_is_read_back(enrichment in prop::option::of(enrichment()), which in 0usize..10) {
+        let mut event = one_of_each().swap_remove(which);
+        let bare = serde_json::to_string(&event).unwrap();
+        event.enrichment = enrichment.map(Arc::new);
+        let line = serde_json::to_string(&event).unwrap();
+        prop_assert_eq!(line == bare, event.enrichment.is_none());
+        prop_assert!(!line.contains("null"), "{}", line);
+        prop_assert_eq!(read(&line), event);
+    }
 }

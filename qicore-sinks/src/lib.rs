@@ -42,7 +42,7 @@ mod timescale;
 
 use std::sync::Arc;
 
-use qicore_data::{Build, Plugin, Sink};
+use qicore_data::{Build, DeadLetters, Plugin, Sink};
 
 #[cfg(feature = "csv")]
 pub use crate::csv::{CommaSeparated, Csv};
@@ -54,7 +54,7 @@ pub use crate::parquet::{Compression, Parquet, ParquetConfig, ParquetFormat};
 pub use clickhouse::{Clickhouse, ClickhouseConfig};
 pub use discard::{Discard, DiscardConfig};
 #[cfg(feature = "kafka")]
-pub use kafka::{Kafka, KafkaConfig};
+pub use kafka::{Kafka, KafkaConfig, KafkaLetters, KafkaLettersConfig};
 pub use memory::Memory;
 pub use stdout::{Stdout, StdoutConfig};
 #[cfg(feature = "timescale")]
@@ -105,6 +105,19 @@ pub const SINKS: &[Plugin<Arc<dyn Sink>>] = &[
     ),
     Plugin::new("discard", "counts events and forgets them", discard::build),
 ];
+
+/// All stores of dead letters that configuration files can name, beside the path of a file.
+pub const DEAD_LETTERS: &[Plugin<Arc<dyn DeadLetters>>] = &[Plugin::behind(
+    "kafka",
+    "a topic beside the one that was read",
+    "kafka",
+    KAFKA_LETTERS,
+)];
+
+#[cfg(feature = "kafka")]
+const KAFKA_LETTERS: Option<Build<Arc<dyn DeadLetters>>> = Some(kafka::build_letters);
+#[cfg(not(feature = "kafka"))]
+const KAFKA_LETTERS: Option<Build<Arc<dyn DeadLetters>>> = None;
 
 /// `Some` of a builder whose feature is on.
 macro_rules! if_on {

@@ -6,19 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use qicore_data::{DeadLetter, Error, ErrorKind, Result, RetryAdvice};
-
-/// Keeps what could not be processed. A batch counts as done only once its rejects are kept here.
-#[async_trait]
-pub trait DeadLetters: Send + Sync {
-    /// Keeps the letters; on `Ok` they are durable. A letter may come again after a restart, with the same id.
-    async fn write(&self, letters: Vec<DeadLetter>) -> Result<()>;
-
-    /// Finds out whether letters could be kept, at the start of a run.
-    async fn open(&self) -> Result<()> {
-        Ok(())
-    }
-}
+use qicore_data::{DeadLetter, DeadLetters, Error, ErrorKind, Result, RetryAdvice};
 
 /// A file of JSON lines, one letter a line, synced to disk after each write. Several pipelines may write to one file.
 #[derive(Debug, Clone)]

@@ -16,6 +16,6 @@ pub mod transform;
 
 pub use breaker::BreakerPolicy;
 pub use checkpoints::{CheckpointStore, FileCheckpoints};
-pub use dead_letters::{DeadLetterFile, DeadLetters};
+pub use dead_letters::DeadLetterFile;
 pub use pipeline::{Handle, Options, Pipeline, PipelineBuilder, SinkOptions, Summary};
-pub use stats::{LaneStats, SinkStats, StageStats, Stats};
+pub use stats::{LaneStats, SinkStats, StageStats, Stats, TableStats};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use qicore_data::{Checksum, Data, Event, EventType, Lane, Progress};
+use qicore_data::{Checksum, Data, Event, EventType, Instruments, Lane, Progress, Tables};
 
 const KINDS: usize = EventType::ALL.len();
 
@@ -129,6 +129,35 @@ pub(crate) struct SinkCounts {
     pub(crate) open: AtomicBool,
 }
 
+/// Counts of one table.
+#[derive(Debug, Default)]
+pub(crate) struct TableCounts {
+    pub(crate) table: Instruments,
+    pub(crate) updates: Count,
+    pub(crate) ignored: Count,
+    pub(crate) rejected: Count,
+    pub(crate) failures: Count,
+    caught_up: AtomicBool,
+}
+
+impl TableCounts {
+    pub(crate) fn caught_up(&self) {
+        self.caught_up.store(true, Relaxed);
+    }
+
+    fn snapshot(&self, name: &str) -> TableStats {
+        TableStats {
+            name: name.to_owned(),
+            instruments: self.table.len() as u64,
+            updates: self.updates.get(),
+            ignored: self.ignored.get(),
+            rejected: self.rejected.get(),
+            failures: self.failures.get(),
+            caught_up: self.caught_up.load(Relaxed),
+        }
+    }
+}
+
 /// The counts of a running pipeline.
 #[derive(Debug)]
 pub(crate) struct Counts {
@@ -137,6 +166,8 @@ pub(crate) struct Counts {
     lanes: Mutex<BTreeMap<Lane, Arc<LaneCounts>>>,
     pub(crate) stages: Vec<(String, StageCounts)>,
     pub(crate) sinks: Vec<(String, SinkCounts)>,
+    /// In the order of their names.
+    pub(crate) tables: Vec<(String, Arc<TableCounts>)>,
     pub(crate) commits: Count,
     pub(crate) source_failures: Count,
     pub(crate) given_up: Count,
@@ -145,13 +176,21 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn new(stages: Vec<String>, sinks: Vec<String>) -> Self {
+    pub(crate) fn new(stages: Vec<String>, sinks: Vec<String>, tables: &Tables) -> Self {
+        let table = |(name, table): (&str, &Instruments)| {
+            let counts = TableCounts {
+                table: table.clone(),
+                ..TableCounts::default()
+            };
+            (name.to_owned(), Arc::new(counts))
+        };
         Self {
             started: OnceLock::new(),
             ended: OnceLock::new(),
             lanes: Mutex::default(),
             stages: stages.into_iter().map(|name| (name, StageCounts::default())).collect(),
             sinks: sinks.into_iter().map(|name| (name, SinkCounts::default())).collect(),
+            tables: tables.iter().map(table).collect(),
             commits: Count::default(),
             source_failures: Count::default(),
             given_up: Count::default(),
@@ -218,6 +257,7 @@ impl Counts {
                 .collect(),
             stages: self.stages.iter().map(stage).collect(),
             sinks: self.sinks.iter().map(sink).collect(),
+            tables: self.tables.iter().map(|(name, counts)| counts.snapshot(name)).collect(),
             commits: self.commits.get(),
             source_failures: self.source_failures.get(),
             given_up: self.given_up.get(),
@@ -239,6 +279,8 @@ pub struct Stats {
     pub stages: Vec<StageStats>,
     /// By sink.
     pub sinks: Vec<SinkStats>,
+    /// By table, in the order of their names.
+    pub tables: Vec<TableStats>,
     /// Checkpoints committed.
     pub commits: u64,
     /// Reads of the source that failed and were tried again.
@@ -307,6 +349,26 @@ pub struct SinkStats {
     pub failures: u64,
     /// Whether its circuit breaker is open now.
     pub breaker_open: bool,
+}
+
+/// Counts of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TableStats {
+    /// Its name.
+    pub name: String,
+    /// Instruments that it holds.
+    pub instruments: u64,
+    /// Descriptions of instruments read, new or known.
+    pub updates: u64,
+    /// Events of other kinds, which were left out.
+    pub ignored: u64,
+    /// Frames that went to the dead letters.
+    pub rejected: u64,
+    /// Reads of its source that failed and were tried again.
+    pub failures: u64,
+    /// Whether it has been read to what was its source's end at the start.
+    pub caught_up: bool,
 }
 
 impl Stats {

@@ -99,7 +99,7 @@ macro_rules! layout {
                 $(EventType::$variant => Data::$variant($variant { $($field: row.next()?,)+ }),)+
                 $(EventType::$special => Data::$special($special_read(&mut row)?),)+
             };
-            Ok(Event { $($common,)+ data })
+            Ok(Event { $($common,)+ enrichment: None, data })
         }
     };
 }

@@ -1,7 +1,7 @@
 //! The flat columns of events: one layout for every tabular format, and the way back.
 //!
 //! Each [`EventType`](crate::EventType) has its own columns: the header that all types share, then the type's own in
-//! the order of the normalised JSON. A [`Column`] gives the [`Cell`] of an event; [`event`] puts an event together from
+//! the order of the normalised JSON; an [enrichment](crate::Enrichment) has none. A [`Column`] gives the [`Cell`] of an event; [`event`] puts an event together from
 //! cells.
 //!
 //! ```

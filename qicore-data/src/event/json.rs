@@ -14,7 +14,7 @@ use super::types::{
     Alert, Book, BookKind, Candle, Checksum, Gap, GapReason, Instrument, InstrumentKind, Origin, Price, Quality, Quote,
     Series, Severity, Side, Ticker, Trade,
 };
-use super::{Data, Event, EventType, Level, Levels, TradeId};
+use super::{Data, Enrichment, Event, EventType, Level, Levels, TradeId};
 use crate::decimal::{DecimalText, Quoted};
 use crate::intern::{Exchange, Label, Symbol};
 use crate::time::Timestamp;
@@ -78,6 +78,7 @@ impl Serialize for Event {
             fields.put("quality", &self.quality)?;
         }
         self.data.write(&mut fields, self.quality)?;
+        fields.put_some("enrichment", self.enrichment.as_ref())?;
         fields.0.end()
     }
 }
@@ -172,6 +173,7 @@ struct Flat<'a> {
     received: Option<Timestamp>,
     source: Label,
     quality: Option<Quality>,
+    enrichment: Option<Arc<Enrichment>>,
     id: Option<TradeId>,
     side: Option<Side>,
     price: Option<Quoted>,
@@ -345,6 +347,7 @@ impl<'de> Deserialize<'de> for Event {
             received: flat.received,
             source: flat.source,
             quality: flat.quality.unwrap_or(Quality::High),
+            enrichment: flat.enrichment,
             data,
         })
     }

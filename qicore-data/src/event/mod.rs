@@ -2,8 +2,9 @@
 //!
 //! An [`Event`] is a header that all kinds share and a [`Data`] of one kind. Its serde form is the project's normalised
 //! JSON: one flat object, decimals as strings, optional fields absent. Cloning an event does not allocate: names are
-//! interned, levels and texts are shared.
+//! interned, levels, texts and enrichments are shared.
 
+mod enrichment;
 mod id;
 mod json;
 mod levels;
@@ -11,7 +12,9 @@ mod types;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
+pub use enrichment::Enrichment;
 pub use id::TradeId;
 pub use levels::{Level, Levels};
 pub use types::{
@@ -38,6 +41,8 @@ pub struct Event {
     pub source: Label,
     /// How far the event can be trusted. Written as `metadata.quality` for a candle, else as `quality` where not high.
     pub quality: Quality,
+    /// What is known beyond what the venue sent. Absent in the ordinary case; never part of the event's identity.
+    pub enrichment: Option<Arc<Enrichment>>,
     /// What was observed.
     pub data: Data,
 }
@@ -162,6 +167,7 @@ impl Event {
             received: None,
             source,
             quality: Quality::High,
+            enrichment: None,
             data: data.into(),
         }
     }
@@ -180,7 +186,9 @@ impl Event {
             Data::Alert(alert) => alert.message.len(),
             _ => 0,
         };
-        size_of::<Self>() + shared
+        // Not looked into: it lies elsewhere, and is mostly shared with other events of the instrument.
+        let enrichment = self.enrichment.as_ref().map_or(0, |_| size_of::<Enrichment>());
+        size_of::<Self>() + shared + enrichment
     }
 }
 

@@ -113,8 +113,10 @@ impl Writer {
     }
 
     async fn write_plain(&mut self, mut refused: std::collections::BTreeMap<usize, Error>) -> Result<Receipt> {
-        let rows = std::mem::take(&mut self.staged);
-        self.finished = rows.last().is_some_and(|last| last.delivery.last);
+        let Some(rows) = self.staged.pop() else {
+            return Ok(Receipt::durable());
+        };
+        self.finished = rows.delivery.last;
         refused.extend(self.blocking(move |session| session.write(&rows)).await?);
         let mut receipt = Receipt::durable();
         refused.into_iter().for_each(|(at, error)| receipt.reject(at, error));

@@ -21,6 +21,7 @@
 
 mod config;
 mod lane;
+mod letters;
 mod rows;
 mod session;
 
@@ -38,6 +39,8 @@ use qicore_stores::kafka::admin::{self, TopicSpec};
 use qicore_stores::kafka::{CheckpointLog, Connection, Limits, ProducerConfig, limits};
 
 pub use config::KafkaConfig;
+pub(crate) use letters::build as build_letters;
+pub use letters::{KafkaLetters, KafkaLettersConfig};
 
 use lane::Writer;
 use rows::Routes;
@@ -153,18 +156,21 @@ impl Sink for Kafka {
             true => Some(checkpoint_log(&self.config, writer).await?),
             false => None,
         };
-        // A batch must not be larger than the narrowest topic takes.
-        let most_bytes = limits.values().map(|limits| limits.bytes).min().unwrap_or(1 << 20);
+        let bytes = || limits.values().map(|limits| limits.bytes.clamp(1_000, 1_000_000_000));
         let mut producer = ProducerConfig::default();
         producer.compression = self.config.compression;
         producer.linger = self.config.linger;
-        producer.most_bytes = most_bytes.clamp(1_000, 100_000_000);
+        // Checkpoints come in pieces of half a megabyte.
+        producer.message_bytes = bytes().max().unwrap_or_default().max(1_000_000);
+        // A batch must not be larger than the narrowest topic takes.
+        producer.batch_bytes = bytes().min().unwrap_or(producer.batch_bytes).min(producer.batch_bytes);
         self.lanes.open(Shared {
             connection: self.config.connection.clone(),
             routes: Routes::new(self.config.clone(), &limits),
             producer,
             log,
-            prefix: format!("qicore/{}/{}", writer.pipeline, writer.sink),
+            // Pipelines of one name whose checkpoints are apart have nothing to do with each other.
+            prefix: format!("{}/{}/{}", self.config.checkpoints, writer.pipeline, writer.sink),
         });
         Ok(())
     }

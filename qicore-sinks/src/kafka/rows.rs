@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use qicore_data::{Delivery, Error, ErrorKind, Event, EventType, Label, Result};
+use qicore_data::{Delivery, Error, ErrorKind, Event, EventType, Label, Result, Timestamp};
 use qicore_stores::kafka::{Headers, Limits, Producer, Record};
 
 use super::config::KafkaConfig;
@@ -52,6 +52,7 @@ pub(super) struct Sending<'a> {
     routes: &'a Routes,
     producer: &'a Producer,
     payload: Vec<u8>,
+    now: Duration,
     /// The headers of the rows before: rows of a kind come together.
     last: Option<(EventType, Label, Headers)>,
 }
@@ -62,6 +63,7 @@ impl<'a> Sending<'a> {
             routes,
             producer,
             payload: Vec::with_capacity(1024),
+            now: now(),
             last: None,
         }
     }
@@ -77,24 +79,36 @@ impl<'a> Sending<'a> {
         if !matches!(&self.last, Some((last, source, _)) if *last == kind && *source == event.source) {
             self.last = Some((kind, event.source, self.routes.headers(kind, event.source)));
         }
-        let (topic, _) = &self.routes.topics[kind.index()];
+        let (topic, limits) = &self.routes.topics[kind.index()];
         let record = Record {
             topic,
             partition: None,
             key: event.symbol.as_str().as_bytes(),
             payload: &self.payload,
             headers: self.last.as_ref().map(|(_, _, headers)| headers),
-            timestamp: Some(event.timestamp.nanos().div_euclid(1_000_000)),
+            timestamp: message_time(event.timestamp, limits, self.now),
         };
         self.producer.send(number, &record)
     }
 }
 
+fn now() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// The time of a message: the event's, in milliseconds. Retention goes by it, so that history that is written today would be
+/// removed before it is read: a row that is half as old as its topic lets it become has the time of writing instead.
+fn message_time(event: Timestamp, limits: &Limits, now: Duration) -> Option<i64> {
+    let millis = event.nanos().div_euclid(1_000_000);
+    let keeps = |retention: Duration| i128::from(millis) > now.saturating_sub(retention / 2).as_millis() as i128;
+    limits.retention.is_none_or(keeps).then_some(millis)
+}
+
 /// Finds the rows that their topics do not take, before anything is sent: a broker refuses whole batches for one of them.
 pub(super) fn refused(routes: &Routes, delivery: &Delivery) -> Result<BTreeMap<usize, Error>> {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = now();
     let mut refused = BTreeMap::new();
     let mut payload = Vec::new();
     for (at, event) in delivery.iter().enumerate() {

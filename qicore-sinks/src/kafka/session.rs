@@ -26,6 +26,9 @@ pub(super) struct Staged {
     pub(super) refused: BTreeSet<usize>,
 }
 
+/// With so little a batch is hardly more than one message.
+const SMALLEST_BATCH: usize = 1 << 10;
+
 /// Rows by their number in all deliveries that are written together.
 type Refused = BTreeMap<usize, Error>;
 
@@ -35,17 +38,27 @@ pub(super) struct Session {
     shared: Arc<Shared>,
     lane: Lane,
     producer: Option<Producer>,
+    /// Most bytes of a batch; less than what topics took when the sink was opened, if one of them takes less now.
+    batch_bytes: usize,
     /// What the log holds, as far as this writer knows.
     held: Option<Checkpoint>,
+    /// The delivery that was written last without a transaction, and what of it was refused: whoever did not wait for the
+    /// answer asks again.
+    written: Option<(String, Places)>,
 }
+
+/// Rows of a delivery that were refused, by their places, and why.
+pub(super) type Places = Vec<(usize, String)>;
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, lane: Lane) -> Self {
         Self {
+            batch_bytes: shared.producer.batch_bytes,
             shared,
             lane,
             producer: None,
             held: None,
+            written: None,
         }
     }
 
@@ -63,6 +76,7 @@ impl Session {
 
     fn open(&self) -> Result<Producer> {
         let mut config = self.shared.producer.clone();
+        config.batch_bytes = self.batch_bytes;
         if self.shared.log.is_some() {
             config.transactional_id = Some(format!("{}/{}", self.shared.prefix, self.lane));
         }
@@ -70,20 +84,31 @@ impl Session {
     }
 
     /// Writes rows without a transaction, and tells those that a broker refuses.
-    pub(super) fn write(&mut self, rows: &[Staged]) -> Result<Refused> {
+    pub(super) fn write(&mut self, rows: &Staged) -> Result<Refused> {
+        let token = rows.delivery.token();
+        if let Some((last, refused)) = &self.written
+            && *last == token
+        {
+            let told = |(at, reason): &(usize, String)| (*at, Error::new(ErrorKind::Rejected, "kafka.write", reason));
+            return Ok(refused.iter().map(told).collect());
+        }
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => self.open()?,
         };
+        let rows = std::slice::from_ref(rows);
         let failed = send(&self.shared.routes, &producer, numbered(rows), None)?;
         let mut refused = Refused::new();
         // A broker refuses a batch for one of its messages.
-        for number in rejected(failed)? {
+        for number in suspects(failed)? {
             let one = numbered(rows).filter(|(at, _)| *at == number);
-            refused.extend(send(&self.shared.routes, &producer, one, None)?);
+            let failed = send(&self.shared.routes, &producer, one, None)?;
+            refused.extend(failed);
         }
-        rejected_all(&refused)?;
+        only_rejected(&refused)?;
         self.producer = Some(producer);
+        let places = refused.iter().map(|(at, error)| (*at, error.message().to_owned()));
+        self.written = Some((token, places.collect()));
         Ok(refused)
     }
 
@@ -137,7 +162,7 @@ impl Session {
         ))
     }
 
-    fn attempt(&self, producer: &Producer, rows: &[Staged], checkpoint: &Checkpoint) -> Result<Refused> {
+    fn attempt(&mut self, producer: &Producer, rows: &[Staged], checkpoint: &Checkpoint) -> Result<Refused> {
         let covering = self.shared.log.as_ref().map(|log| (log, checkpoint));
         producer.begin()?;
         let failed = send(&self.shared.routes, producer, numbered(rows), covering);
@@ -154,11 +179,12 @@ impl Session {
             }
         };
         producer.abort()?;
-        let suspects: Vec<_> = rejected(failed)?.into_iter().collect();
+        let suspects = suspects(failed)?;
         let mut refused = Refused::new();
         self.search(producer, rows, &suspects, &mut refused)?;
         if refused.is_empty() {
-            let message = "the broker refused rows together that it takes one by one";
+            self.batch_bytes = (self.batch_bytes / 4).max(SMALLEST_BATCH);
+            let message = "a topic takes less at a time than it did: smaller batches are tried";
             return Err(Error::new(ErrorKind::Unavailable, "kafka.write", message).with_retry(RetryAdvice::Backoff));
         }
         Ok(refused)
@@ -173,13 +199,13 @@ impl Session {
         let some = numbered(rows).filter(|(number, _)| suspects.binary_search(number).is_ok());
         let failed = send(&self.shared.routes, producer, some, None);
         producer.abort()?;
-        let mut failed = failed?;
-        rejected_all(&failed)?;
+        let failed = failed?;
         if failed.is_empty() {
             return Ok(());
         }
         if first == last {
-            refused.append(&mut failed);
+            only_rejected(&failed)?;
+            refused.extend(failed);
             return Ok(());
         }
         let (left, right) = suspects.split_at(suspects.len() / 2);
@@ -220,22 +246,27 @@ fn send<'a>(
 /// The number of a checkpoint's first message: beyond all rows.
 const CHECKPOINT: usize = usize::MAX / 2;
 
-/// The rows that were refused for what they are.
+/// The rows that failed, where a broker has refused some of them for what they are: others may have failed with them.
 ///
 /// # Errors
-/// The first that was not delivered for another reason.
-fn rejected(failed: Refused) -> Result<BTreeSet<usize>> {
-    let mut numbers = BTreeSet::new();
+/// The first failure, where it is not for the rows.
+fn suspects(failed: Refused) -> Result<Vec<usize>> {
+    let for_rows = failed.values().any(|error| error.kind() == ErrorKind::Rejected);
+    let mut numbers = Vec::with_capacity(failed.len());
     for (number, error) in failed {
-        if error.kind() != ErrorKind::Rejected || number >= CHECKPOINT {
+        if !for_rows {
             return Err(error);
         }
-        numbers.insert(number);
+        if number < CHECKPOINT {
+            numbers.push(number);
+        }
     }
     Ok(numbers)
 }
 
-fn rejected_all(failed: &Refused) -> Result<()> {
+/// # Errors
+/// The first failure that is not for the row.
+fn only_rejected(failed: &Refused) -> Result<()> {
     match failed.values().find(|error| error.kind() != ErrorKind::Rejected) {
         Some(error) => Err(Error::new(error.kind(), error.operation(), error.message()).with_retry(error.retry())),
         None => Ok(()),

@@ -23,6 +23,8 @@ pub(super) struct Reader {
     pub(super) at_end: bool,
     /// Batches were given, so that the lane is at work.
     pub(super) began: bool,
+    /// What comes next is gone, and nothing more is fetched before the lane begins anew.
+    removed: bool,
     forms: Forms,
 }
 
@@ -50,6 +52,7 @@ impl Reader {
             next,
             at_end: false,
             began: false,
+            removed: false,
             forms: Forms::default(),
         }
     }
@@ -57,18 +60,17 @@ impl Reader {
     /// What has come, up to a limit, without waiting.
     pub(super) fn read(&mut self, limit: BatchLimit) -> Result<Read> {
         let mut copied = Copied::default();
-        let mut removed = false;
         let before = self.next;
-        while copied.frames.len() < limit.items && copied.weight < limit.bytes {
+        while !self.removed && copied.frames.len() < limit.items && copied.weight < limit.bytes {
             match self.partition.poll()? {
                 None => break,
                 Some(Polled::End) => {
                     self.at_end = true;
                     break;
                 }
-                // What was read before it goes first; then it is told again.
+                // What was read before it goes first.
                 Some(Polled::Removed) => {
-                    removed = true;
+                    self.removed = true;
                     break;
                 }
                 Some(Polled::Message(message)) => {
@@ -87,6 +89,7 @@ impl Reader {
             }
         }
         if self.next == before {
+            let removed = std::mem::take(&mut self.removed);
             return Ok(if removed { Read::Removed } else { Read::Nothing });
         }
         self.began = true;

@@ -25,8 +25,9 @@ impl Told {
         let kind = code.map_or(ErrorKind::Unavailable, |code| of_code(code).0);
         tracing::debug!(%error, reason, "kafka");
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        // "All brokers are down" follows the error that tells why.
-        if code != Some(RDKafkaErrorCode::AllBrokersDown) || refused.is_none() {
+        // "All brokers are down" follows the error that tells why; a refusal is not to be covered by what comes of it.
+        let known = matches!(*refused, Some((ErrorKind::Unauthorized, _)));
+        if refused.is_none() || !known && code != Some(RDKafkaErrorCode::AllBrokersDown) {
             *refused = Some((kind, reason.trim().to_owned()));
         }
     }

@@ -51,8 +51,10 @@ pub struct ProducerConfig {
     pub linger: Duration,
     /// How long a message may wait for its acknowledgement.
     pub timeout: Duration,
-    /// Most bytes of a message, and of a batch.
-    pub most_bytes: usize,
+    /// Most bytes of a message.
+    pub message_bytes: usize,
+    /// Most bytes of a batch of messages.
+    pub batch_bytes: usize,
     /// Makes the producer transactional; whoever has the same one from now on ends this one's transactions.
     pub transactional_id: Option<String>,
 }
@@ -63,7 +65,8 @@ impl Default for ProducerConfig {
             compression: Compression::default(),
             linger: Duration::from_millis(5),
             timeout: Duration::from_secs(30),
-            most_bytes: 1_000_000,
+            message_bytes: 1_000_000,
+            batch_bytes: 1_000_000,
             transactional_id: None,
         }
     }
@@ -141,8 +144,10 @@ impl Producer {
             .set("compression.type", config.compression.as_str())
             .set("linger.ms", config.linger.as_millis().to_string())
             .set("message.timeout.ms", config.timeout.as_millis().to_string())
-            .set("message.max.bytes", config.most_bytes.to_string())
-            .set("batch.size", config.most_bytes.to_string())
+            // Topics are looked for before anything is sent to them: one that is missing was deleted.
+            .set("topic.metadata.propagation.max.ms", "5000")
+            .set("message.max.bytes", config.message_bytes.to_string())
+            .set("batch.size", config.batch_bytes.to_string())
             .set("batch.num.messages", "100000")
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "65536");

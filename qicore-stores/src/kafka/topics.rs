@@ -86,6 +86,9 @@ pub struct Limits {
     pub bytes: usize,
     /// How far a message's time may lie ahead of the broker's clock (`message.timestamp.after.max.ms`).
     pub ahead: Duration,
+    /// How old a message may become, by its own time, before it is removed (`retention.ms`); `None` for a topic that keeps
+    /// messages for other reasons.
+    pub retention: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -94,6 +97,7 @@ impl Default for Limits {
         Self {
             bytes: 1_048_588,
             ahead: Duration::from_secs(3600),
+            retention: Some(Duration::from_secs(7 * 24 * 3600)),
         }
     }
 }
@@ -123,9 +127,14 @@ pub async fn limits(connection: &Connection, topics: &[&str]) -> Result<Vec<Limi
 
 fn of_config(resource: &ConfigResource) -> Limits {
     let number = |name| -> Option<u64> { resource.get(name)?.value.as_ref()?.parse().ok() };
-    let default = Limits::default();
+    let policy = resource
+        .get("cleanup.policy")
+        .and_then(|policy| policy.value.as_deref());
+    let (default, removes) = (Limits::default(), policy.is_none_or(|policy| policy.contains("delete")));
     Limits {
         bytes: number("max.message.bytes").map_or(default.bytes, |bytes| bytes as usize),
         ahead: number("message.timestamp.after.max.ms").map_or(default.ahead, Duration::from_millis),
+        // -1 is for ever.
+        retention: number("retention.ms").filter(|_| removes).map(Duration::from_millis),
     }
 }

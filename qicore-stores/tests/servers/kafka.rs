@@ -170,7 +170,20 @@ impl Kafka {
     }
 
     /// All records of committed transactions and of none, as they are when this is called: partition by partition.
+    /// The end of a transaction is to be seen a moment after its commit, which is waited for, up to 5 s.
     pub(crate) async fn read(&self, topic: &str) -> Vec<Record> {
+        let (ends, committed) = (
+            self.ends(topic).await,
+            self.clone().with("isolation.level", "read_committed"),
+        );
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until {
+            let stable = committed.blocking(topic, watermarks).await;
+            if stable.iter().zip(&ends).all(|((_, stable), end)| stable >= end) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         self.read_as(topic, "read_committed").await
     }
 

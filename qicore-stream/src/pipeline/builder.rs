@@ -2,20 +2,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{BatchPolicy, Error, NewTransform, Result, RetryPolicy, Sink, Source, Transform, WriterId};
+use qicore_data::{
+    BatchPolicy, DeadLetters, Error, NewTransform, Result, RetryPolicy, Sink, Source, Transform, WriterId,
+};
 use tokio::sync::Semaphore;
 
+use super::tables::{self, TableSource};
 use super::{Options, Pipeline};
 use crate::breaker::{Breaker, BreakerPolicy};
 use crate::checkpoints::{CheckpointStore, FileCheckpoints};
-use crate::dead_letters::{DeadLetterFile, DeadLetters};
-use crate::runner::{Shared, SinkStage};
+use crate::dead_letters::DeadLetterFile;
+use crate::runner::{Chain, Shared, SinkStage};
 
 /// Puts a [`Pipeline`] together.
 #[must_use = "a builder does nothing until it is built and run"]
 pub struct PipelineBuilder {
     name: String,
     source: Option<Box<dyn Source>>,
+    tables: Vec<TableSource>,
     transforms: Vec<NewTransform>,
     sinks: Vec<(Arc<dyn Sink>, SinkOptions)>,
     dead_letters: Option<Arc<dyn DeadLetters>>,
@@ -81,6 +85,7 @@ impl PipelineBuilder {
         Self {
             name,
             source: None,
+            tables: Vec::new(),
             transforms: Vec::new(),
             sinks: Vec::new(),
             dead_letters: None,
@@ -97,6 +102,22 @@ impl PipelineBuilder {
     /// Sets where data comes from.
     pub fn boxed_source(mut self, source: Box<dyn Source>) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// Adds a table, which transforms look instruments up in, and the source that fills it.
+    ///
+    /// The source is read from its start in each run, and no position of it is kept. The pipeline opens its own source once
+    /// the table has caught up: when the table's source is exhausted, or has reached what was its end when it was opened
+    /// (by its [progress](Source::progress)). A source that goes on is followed from then on.
+    pub fn table(self, name: impl Into<String>, source: impl Source + 'static) -> Self {
+        self.boxed_table(name, Box::new(source))
+    }
+
+    /// Adds a table and the source that fills it.
+    pub fn boxed_table(mut self, name: impl Into<String>, source: Box<dyn Source>) -> Self {
+        let name = name.into();
+        self.tables.push(TableSource { name, source });
         self
     }
 
@@ -153,7 +174,7 @@ impl PipelineBuilder {
     }
 
     /// Checks that the pipeline is whole. Connects to nothing.
-    pub fn build(self) -> Result<Pipeline> {
+    pub fn build(mut self) -> Result<Pipeline> {
         let config = |message: &str| Error::config("pipeline.build", message).with("pipeline", &self.name);
         let source = self.source.ok_or_else(|| config("no source: add .source(…)"))?;
         if self.sinks.is_empty() {
@@ -166,6 +187,10 @@ impl PipelineBuilder {
         }
         if let Some(limit) = self.options.zero_limit() {
             return Err(config(&format!("{limit} must be greater than 0")));
+        }
+        let tables = tables::tables(&mut self.tables)?;
+        for new in &self.transforms {
+            tables::check(new, &tables)?;
         }
         let mut stages: Vec<Arc<SinkStage>> = Vec::with_capacity(self.sinks.len());
         for (sink, options) in self.sinks {
@@ -188,13 +213,17 @@ impl PipelineBuilder {
             self.name,
             name,
             stages,
-            self.transforms,
+            Chain {
+                transforms: self.transforms,
+                tables,
+            },
             self.dead_letters,
             self.options,
         );
         Ok(Pipeline {
             parts,
             source,
+            tables: self.tables,
             store: self.store,
         })
     }

@@ -1,11 +1,13 @@
 //! A pipeline from its TOML description.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use qicore_data::{BatchPolicy, Mistake, Mistakes, Registry, RetryPolicy, Settings};
+use qicore_data::{BatchPolicy, DeadLetters, Mistake, Mistakes, Registry, RetryPolicy, Settings, Source, Tables};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::tables;
 use super::{Options, Pipeline, PipelineBuilder, SinkOptions};
 use crate::breaker::BreakerPolicy;
 
@@ -43,6 +45,16 @@ impl Gather {
         Some(options)
     }
 
+    /// `dead_letters` is a path, which is read with the head, or a table that describes a store.
+    fn dead_letters(&mut self, document: &mut Settings, registry: &Registry) -> Option<Arc<dyn DeadLetters>> {
+        let is_store = document.has_table("dead_letters");
+        let section = is_store
+            .then(|| self.keep(document.take_section("dead_letters")))
+            .flatten()
+            .flatten();
+        section.and_then(|section| self.keep(registry.dead_letter_store(section)))
+    }
+
     fn head(&mut self, document: &Settings) -> Option<Head> {
         let head: Head = self.keep(document.read())?;
         if head.name.trim().is_empty() {
@@ -56,9 +68,11 @@ pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes
     let mut document = Settings::parse(text)?;
     let mut mistakes = Gather::default();
     let source = mistakes.keep(document.take_section("source")).flatten();
+    let tables = mistakes.keep(document.take_sections("table")).unwrap_or_default();
     let transforms = mistakes.keep(document.take_sections("transform")).unwrap_or_default();
     let sinks = mistakes.keep(document.take_sections("sink")).unwrap_or_default();
     let options = mistakes.options(&mut document).unwrap_or_default();
+    let letters = mistakes.dead_letters(&mut document, registry);
     let head = mistakes.head(&document);
 
     let mut builder = PipelineBuilder::new(head.as_ref().map_or_else(String::new, |head| head.name.clone()));
@@ -73,8 +87,20 @@ pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes
             }
         }
     }
+    let mut names: Vec<String> = Vec::new();
+    for section in tables {
+        let (name, source) = table(section, registry, &names, &mut mistakes);
+        if let (Some(name), Some(source)) = (&name, source) {
+            builder = builder.boxed_table(name, source);
+        }
+        names.extend(name);
+    }
+    // Those whose source has a mistake are there as well: who refers to them makes none.
+    let tables = Tables::new(names);
     for section in transforms {
+        let place = section.clone();
         if let Some(new) = mistakes.keep(registry.transform(section)) {
+            mistakes.keep(tables::check(&new, &tables).map_err(|error| place.mistake_of(&error)));
             builder = builder.new_transform(new);
         }
     }
@@ -89,6 +115,9 @@ pub(super) fn read(text: &str, registry: &Registry) -> Result<Pipeline, Mistakes
         if let Some(sink) = mistakes.keep(registry.sink(section)) {
             builder = builder.sink_with(sink, options);
         }
+    }
+    if let Some(letters) = letters {
+        builder = builder.dead_letters_to(letters);
     }
     mistakes.0.sort_by_key(|mistake| mistake.line);
     let (Some(head), true) = (head, mistakes.0.is_empty()) else {
@@ -105,6 +134,22 @@ fn finish(mut builder: PipelineBuilder, head: Head) -> qicore_data::Result<Pipel
         builder = builder.checkpoints(folder);
     }
     builder.build()
+}
+
+/// A table's name and source, as far as there is no mistake in them.
+fn table(
+    mut section: Settings,
+    registry: &Registry,
+    before: &[String],
+    mistakes: &mut Gather,
+) -> (Option<String>, Option<Box<dyn Source>>) {
+    let name = mistakes.keep(section.take_str("name"));
+    let name = name.map(Option::unwrap_or_default).and_then(|name| {
+        let bad = tables::bad_name(&name, before.iter().map(String::as_str));
+        let checked = bad.map_or(Ok(name), |message| Err(section.mistake_in("name", message)));
+        mistakes.keep(checked)
+    });
+    (name, mistakes.keep(registry.source(section)))
 }
 
 /// Takes out of a sink's section what the pipeline reads; the rest is the plugin's.

@@ -4,21 +4,23 @@ mod builder;
 mod config;
 mod handle;
 mod options;
+mod tables;
 
 pub use builder::{PipelineBuilder, SinkOptions};
 pub use handle::{Handle, Summary};
 pub use options::Options;
+pub(crate) use tables::TableSource;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use qicore_data::{Error, FromStart, Mistakes, NewTransform, Registry, Result, Source};
+use qicore_data::{DeadLetters, Error, FromStart, Mistakes, Registry, Result, Source, Tables};
 use tokio::sync::watch;
 
 use crate::checkpoints::CheckpointStore;
-use crate::dead_letters::{DeadLetterFile, DeadLetters};
+use crate::dead_letters::DeadLetterFile;
 use crate::retry::in_time;
-use crate::runner::{Runner, Shared};
+use crate::runner::{Chain, Runner, Shared};
 
 /// Whether and how a pipeline is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +32,14 @@ pub(crate) enum Stop {
     Abort,
 }
 
-/// A source, its transforms and its sinks, ready to run.
+/// A source, its transforms and its sinks, ready to run; and tables, where transforms look things up.
 ///
 /// Built by a [program](Pipeline::builder) or from a [file](Pipeline::from_toml). A run delivers every row to every
 /// sink or to the dead letters, and goes on where an interrupted run stopped (see the crate's documentation).
 pub struct Pipeline {
     parts: Shared,
     source: Box<dyn Source>,
+    tables: Vec<TableSource>,
     store: Option<Arc<dyn CheckpointStore>>,
 }
 
@@ -56,8 +59,17 @@ impl Pipeline {
     /// type = "replay"
     /// paths = ["examples/data/KRAKEN.jsonl.zst"]
     ///
+    /// [[table]]                       # any source of instruments, read before the pipeline's own and then followed
+    /// name = "instruments"
+    /// type = "replay"
+    /// paths = ["instruments.jsonl"]
+    ///
     /// [[transform]]
     /// type = "validate"
+    ///
+    /// [[transform]]
+    /// type = "enrich"
+    /// instruments = "instruments"
     ///
     /// [[sink]]
     /// type = "jsonl"
@@ -71,7 +83,7 @@ impl Pipeline {
     pub fn start(self) -> Handle {
         let (stop, stopped) = watch::channel(Stop::No);
         let counts = Arc::clone(&self.parts.counts);
-        let runner = Runner::new(Arc::new(self.parts), self.source, self.store, stopped);
+        let runner = Runner::new(Arc::new(self.parts), self.source, self.tables, self.store, stopped);
         Handle::new(tokio::spawn(runner.run()), stop, counts)
     }
 
@@ -88,26 +100,33 @@ impl Pipeline {
     /// file `again`.
     ///
     /// # Errors
-    /// If the stage is of a sink that the pipeline does not have.
+    /// If the stage is of a sink that the pipeline does not have, or of a table: those are read from their start in each
+    /// run, letters and all.
     pub fn replaying(self, letters: impl Source + 'static, stage: &str, again: impl Into<PathBuf>) -> Result<Self> {
         let Shared {
             name,
             sinks,
             transforms,
+            tables,
             options,
             ..
         } = self.parts;
-        let (sinks, transforms): (Vec<_>, Vec<_>) = match stage.strip_prefix("sink:") {
-            Some(wanted) => (
-                sinks.iter().filter(|stage| stage.name == wanted).cloned().collect(),
-                Vec::new(),
-            ),
+        if stage.starts_with("table:") {
+            let message = "a table is read from the start of its source in each run: there is nothing to send again";
+            return Err(Error::config("pipeline.replaying", message).with("stage", stage));
+        }
+        let mut feeds = self.tables;
+        let mut chain = Chain { transforms, tables };
+        let sinks: Vec<_> = match stage.strip_prefix("sink:") {
+            Some(wanted) => {
+                // No transform, and so no table.
+                (chain.transforms, chain.tables) = (Vec::new(), Tables::default());
+                feeds.clear();
+                sinks.iter().filter(|stage| stage.name == wanted).cloned().collect()
+            }
             None => {
-                let whole = |new: &NewTransform| new().needs_whole_stream();
-                (
-                    sinks.to_vec(),
-                    transforms.into_iter().filter(|new| !whole(new)).collect(),
-                )
+                chain.transforms.retain(|new| !new().needs_whole_stream());
+                sinks.to_vec()
             }
         };
         if sinks.is_empty() {
@@ -117,22 +136,16 @@ impl Pipeline {
                 .with("pipeline", name));
         }
         let dead_letters: Option<Arc<dyn DeadLetters>> = Some(Arc::new(DeadLetterFile::new(again)));
-        let parts = Shared::new(
-            name,
-            letters.name().to_owned(),
-            sinks,
-            transforms,
-            dead_letters,
-            options,
-        );
+        let parts = Shared::new(name, letters.name().to_owned(), sinks, chain, dead_letters, options);
         Ok(Self {
             parts,
             source: Box::new(letters),
+            tables: feeds,
             store: self.store,
         })
     }
 
-    /// Opens the sinks and the source and closes them again, without reading: do they answer?
+    /// Opens the sinks, the tables' sources and the source and closes them again, without reading: do they answer?
     pub async fn connect(mut self) -> Result<()> {
         for stage in self.parts.sinks.iter() {
             let name = |error: Error| error.with("sink", &stage.name);
@@ -146,6 +159,12 @@ impl Pipeline {
         let retry = &self.parts.options.retry;
         if let Some(letters) = &self.parts.dead_letters {
             in_time(retry, "dead_letters.open", letters.open()).await?;
+        }
+        for TableSource { name, source } in &mut self.tables {
+            let of_table = |error: Error| error.with("table", &*name);
+            let opened = in_time(retry, "source.open", source.open(Arc::new(FromStart))).await;
+            opened.map_err(of_table)?;
+            in_time(retry, "source.close", source.close()).await.map_err(of_table)?;
         }
         in_time(retry, "source.open", self.source.open(Arc::new(FromStart))).await?;
         in_time(retry, "source.close", self.source.close()).await

@@ -49,7 +49,15 @@ async fn save(retry: &RetryPolicy, store: &dyn CheckpointStore, checkpoint: &Che
 
 /// How long to wait before a failed call of the source is tried again, while its error advises it.
 pub(super) fn pause_after(shared: &Shared, error: Error, failures: usize) -> Result<Duration> {
-    let policy = &shared.options.retry;
+    let (error, pause) = patience(&shared.options.retry, error, failures)?;
+    shared.counts.source_failures.add(1);
+    tracing::warn!(%error, ?pause, "source: trying again");
+    Ok(pause)
+}
+
+/// An error with the pause that the policy asks for after so many failures in a row; the error alone, if it advises
+/// against another try or the policy gives up.
+pub(super) fn patience(policy: &RetryPolicy, error: Error, failures: usize) -> Result<(Error, Duration)> {
     let pause = policy
         .first_pause
         .saturating_mul(1 << failures.min(20))
@@ -62,7 +70,5 @@ pub(super) fn pause_after(shared: &Shared, error: Error, failures: usize) -> Res
     if failures > policy.retries {
         return Err(error.with("tries", failures).exhausted());
     }
-    shared.counts.source_failures.add(1);
-    tracing::warn!(%error, ?pause, "source: trying again");
-    Ok(pause)
+    Ok((error, pause))
 }

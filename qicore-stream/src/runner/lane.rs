@@ -14,6 +14,7 @@ use super::acks::LaneAcks;
 use super::outlet::Item;
 use super::rejects::Rejects;
 use super::resume::LaneStart;
+use super::tables::too_large;
 use super::tally::{TALLY, Tally};
 use crate::queue::{Cost, Receiver, Sender};
 use crate::stats::LaneCounts;
@@ -69,6 +70,9 @@ impl LaneTask {
         replayable: bool,
     ) -> Result<Self> {
         let mut transforms: Vec<_> = shared.transforms.iter().map(|new| new()).collect();
+        for transform in &mut transforms {
+            transform.tables(&shared.tables)?;
+        }
         if let Some(from) = &start.from {
             restore(from, &mut transforms)?;
         }
@@ -239,8 +243,7 @@ impl LaneTask {
     fn decode_frame(&mut self, frame: &Frame, events: &mut Vec<Event>) -> Result<Decoded> {
         let limit = self.shared.options.max_frame_bytes;
         if frame.payload.len() > limit {
-            let message = format!("{} bytes are more than max_frame_bytes = {limit}", frame.payload.len());
-            return Err(Error::decode("lane.decode", message));
+            return Err(too_large(frame.payload.len(), limit));
         }
         match &mut self.decoder {
             Some(decoder) => decoder.decode(frame, events),

@@ -1,8 +1,8 @@
 //! Dead letters of what a lane or a sink refuses.
 
 use qicore_data::{
-    DeadLetter, Delivery, Error, ErrorKind, Frame, Lane, Payload, RejectedEvent, RejectedRow, Result, StableHash,
-    Timestamp,
+    DeadLetter, Delivery, Error, ErrorKind, Event, Frame, Lane, Payload, RejectedEvent, RejectedRow, Result,
+    StableHash, Timestamp,
 };
 
 use super::Shared;
@@ -10,6 +10,7 @@ use super::Shared;
 /// Makes the dead letters of one pipeline.
 pub(super) struct Rejects<'a> {
     shared: &'a Shared,
+    source: &'a str,
     stage: &'a str,
     lane: &'a Lane,
     letters: Vec<DeadLetter>,
@@ -24,10 +25,25 @@ enum Place {
     Event(u64),
 }
 
+/// What an event's letter is known by: not the enrichment, which says when it was validated in this run.
+fn content(payload: &Payload) -> Vec<u8> {
+    let bare = match payload {
+        Payload::Event { event } if event.enrichment.is_some() => Some(Payload::Event {
+            event: Box::new(Event {
+                enrichment: None,
+                ..(**event).clone()
+            }),
+        }),
+        _ => None,
+    };
+    serde_json::to_vec(bare.as_ref().unwrap_or(payload)).unwrap_or_default()
+}
+
 impl<'a> Rejects<'a> {
     fn new(shared: &'a Shared, stage: &'a str, lane: &'a Lane) -> Self {
         Self {
             shared,
+            source: &shared.source,
             stage,
             lane,
             letters: Vec::new(),
@@ -37,6 +53,7 @@ impl<'a> Rejects<'a> {
     fn push(&mut self, (place, offset): (Place, u64), reason: &str, error: String, payload: Payload) {
         let Self {
             shared,
+            source,
             stage,
             lane,
             letters,
@@ -44,7 +61,7 @@ impl<'a> Rejects<'a> {
         let id = match place {
             Place::Frame => format!("{}:{lane}@{offset}/{stage}", shared.name),
             Place::Event(number) => {
-                let content = StableHash::of(&serde_json::to_vec(&payload).unwrap_or_default());
+                let content = StableHash::of(&content(&payload));
                 format!("{}:{lane}/{stage}#{number}.{content:016x}", shared.name)
             }
         };
@@ -52,7 +69,7 @@ impl<'a> Rejects<'a> {
             id,
             at: Timestamp::now(),
             pipeline: shared.name.clone(),
-            source: shared.source.clone(),
+            source: (*source).to_owned(),
             stage: (*stage).to_owned(),
             reason: reason.to_owned(),
             error,
@@ -64,16 +81,33 @@ impl<'a> Rejects<'a> {
 
     /// Frames that could not be decoded.
     pub(super) fn of_frames(shared: &'a Shared, lane: &'a Lane, refused: &[(Frame, Error)]) -> Vec<DeadLetter> {
-        let mut rejects = Self::new(shared, "decode", lane);
+        Self::new(shared, "decode", lane).frames(refused)
+    }
+
+    /// Frames of a table's source that could not be decoded.
+    pub(super) fn of_table(
+        shared: &'a Shared,
+        (source, stage): (&'a str, &'a str),
+        lane: &'a Lane,
+        refused: &[(Frame, Error)],
+    ) -> Vec<DeadLetter> {
+        let rejects = Self {
+            source,
+            ..Self::new(shared, stage, lane)
+        };
+        rejects.frames(refused)
+    }
+
+    fn frames(mut self, refused: &[(Frame, Error)]) -> Vec<DeadLetter> {
         for (frame, error) in refused {
-            rejects.push(
+            self.push(
                 (Place::Frame, frame.offset),
                 error.kind().as_str(),
                 error.to_string(),
                 Payload::of_frame(frame),
             );
         }
-        rejects.letters
+        self.letters
     }
 
     /// Events that a transform refused, of a batch that ends at `offset`; `before` others were refused there before.

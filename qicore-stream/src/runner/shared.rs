@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{BatchPolicy, DeadLetter, Error, ErrorKind, NewTransform, Result, RetryPolicy, Sink, WriterId};
+use qicore_data::{
+    BatchPolicy, DeadLetter, DeadLetters, Error, ErrorKind, NewTransform, Result, RetryPolicy, Sink, Tables, WriterId,
+};
 use tokio::sync::Semaphore;
 
 use super::acks::Commits;
 use crate::breaker::Breaker;
-use crate::dead_letters::DeadLetters;
 use crate::pipeline::Options;
 use crate::queue::Cost;
 use crate::retry::{in_time, retrying};
@@ -66,12 +67,19 @@ impl CheckpointPolicy {
     }
 }
 
+/// The transforms, and what they look things up in.
+pub(crate) struct Chain {
+    pub(crate) transforms: Vec<NewTransform>,
+    pub(crate) tables: Tables,
+}
+
 /// What all tasks of a run share.
 pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) source: String,
     pub(crate) sinks: Arc<[Arc<SinkStage>]>,
     pub(crate) transforms: Vec<NewTransform>,
+    pub(crate) tables: Tables,
     pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
     pub(crate) options: Options,
     pub(super) checkpoints: CheckpointPolicy,
@@ -84,12 +92,12 @@ impl Shared {
         name: String,
         source: String,
         sinks: Vec<Arc<SinkStage>>,
-        transforms: Vec<NewTransform>,
+        Chain { transforms, tables }: Chain,
         dead_letters: Option<Arc<dyn DeadLetters>>,
         options: Options,
     ) -> Self {
         let stages = transforms.iter().map(|new| new().name().to_owned()).collect();
-        let counts = Counts::new(stages, sinks.iter().map(|stage| stage.name.clone()).collect());
+        let counts = Counts::new(stages, sinks.iter().map(|stage| stage.name.clone()).collect(), &tables);
         let (counts, commits) = (Arc::new(counts), Arc::default());
         Self {
             checkpoints: CheckpointPolicy::new(&options, &sinks),
@@ -97,6 +105,7 @@ impl Shared {
             source,
             sinks: sinks.into(),
             transforms,
+            tables,
             dead_letters,
             options,
             counts,

@@ -5,17 +5,21 @@
 //! | [`validate`] | checks every event against named rules; rejects or marks what breaks them |
 //! | [`dedupe`] | drops what was seen before; corrections pass |
 //! | [`candles`] | builds candles of several timeframes from trades |
+//! | [`enrich`] | adds instrument data from a table, canonical symbols and the time of validation |
 //! | [`filter`] | passes on what matches |
 //! | [`map`] | changes events with a program's own closure |
 //!
-//! All of them are `Clone`: a pipeline clones a fresh one for each lane ([`per_lane`]). None looks at a clock, does I/O or
+//! All of them are `Clone`: a pipeline clones a fresh one for each lane ([`per_lane`]). None does I/O or
 //! depends on where batches begin and end: the same events give the same output, however they are cut, and a copy that
-//! takes up a [snapshot](qicore_data::Transform::snapshot) goes on exactly where the first one was.
+//! takes up a [snapshot](qicore_data::Transform::snapshot) goes on exactly where the first one was. None looks at a
+//! clock, but for the time that `enrich` writes down, and the present that `validate` takes for an unknown time of receipt.
 //!
-//! The usual order is `validate`, `dedupe`, `candles`: an aggregate of a wrong or doubled trade cannot be taken back.
+//! The usual order is `validate`, `dedupe`, `candles`, `enrich`: an aggregate of a wrong or doubled trade cannot be taken
+//! back, and candles are made without an enrichment.
 
 pub mod candles;
 pub mod dedupe;
+pub mod enrich;
 pub mod filter;
 pub mod map;
 pub mod validate;
@@ -25,6 +29,7 @@ use std::time::Duration;
 
 pub use candles::{Candles, CandlesConfig};
 pub use dedupe::{Dedupe, DedupeConfig};
+pub use enrich::{Enrich, EnrichConfig};
 pub use filter::{Filter, FilterConfig};
 pub use map::Map;
 pub use validate::{Validate, ValidateConfig};
@@ -42,7 +47,13 @@ use serde::{Deserialize, Deserializer};
 /// assert_eq!(new_lane().name(), "candles");
 /// # Ok::<(), qicore_data::Mistakes>(())
 /// ```
-pub const TRANSFORMS: &[Plugin<NewTransform>] = &[validate::PLUGIN, dedupe::PLUGIN, candles::PLUGIN, filter::PLUGIN];
+pub const TRANSFORMS: &[Plugin<NewTransform>] = &[
+    validate::PLUGIN,
+    dedupe::PLUGIN,
+    candles::PLUGIN,
+    enrich::PLUGIN,
+    filter::PLUGIN,
+];
 
 /// Makes the copies that lanes work with by cloning `fresh`.
 ///

@@ -3,6 +3,7 @@
 mod candles;
 mod common;
 mod dedupe;
+mod enrich;
 mod registry;
 mod replay;
 mod select;

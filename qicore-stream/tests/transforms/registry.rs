@@ -66,6 +66,22 @@ fn mistakes_are_told_with_their_line() {
             "line 2: unknown variant `fill`, expected `skip` or `carry`",
         ),
         (
+            "type = \"enrich\"\ninstruments = \"x\"\noff_step = \"drop\"",
+            "line 3: unknown variant `drop`, expected one of `pass`, `mark`, `reject`",
+        ),
+        (
+            "type = \"enrich\"\n\nunknown_instrument = \"reject\"",
+            "line 3: unknown_instrument needs a table of instruments",
+        ),
+        (
+            "type = \"enrich\"\naliases = { XBT = \"B T C\" }",
+            "line 2: \"B T C\" in aliases is no currency",
+        ),
+        (
+            "type = \"enrich\"\nquote_currencies = { \"A/B\" = \"USD\" }",
+            "line 2: \"A/B\" in quote_currencies is no currency",
+        ),
+        (
             "type = \"filter\"\nkeep = { types = [\"bar\"] }",
             "line 2: unknown event type \"bar\"",
         ),
@@ -75,7 +91,7 @@ fn mistakes_are_told_with_their_line() {
         ),
         (
             "type = \"map\"",
-            "unknown transform \"map\"; known: validate, dedupe, candles, filter",
+            "unknown transform \"map\"; known: validate, dedupe, candles, enrich, filter",
         ),
     ] {
         let told = build(text).err().unwrap();

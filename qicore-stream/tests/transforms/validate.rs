@@ -15,8 +15,14 @@ fn judge(config: ValidateConfig, event: Event) -> Result<Quality, &'static str> 
         (Some(passed), None) => {
             let quality = passed.quality;
             assert_eq!(
+                passed.enrichment.is_some(),
+                quality != Quality::High,
+                "what is marked has a reason"
+            );
+            assert_eq!(
                 Event {
                     quality: event.quality,
+                    enrichment: None,
                     ..passed
                 },
                 event,
@@ -226,6 +232,36 @@ fn a_rule_that_rejects_wins_and_all_are_told() {
         "the event breaks timestamp_future: an observation is not later than its receipt, but for the tolerance (5s); \
          price_positive: prices are above zero; size_non_negative: sizes and volumes are not below zero"
     );
+}
+
+/// The names of the rules that an event was marked for.
+fn reasons(event: &Event) -> Vec<&'static str> {
+    let enrichment = event.enrichment.as_deref().unwrap();
+    enrichment.reasons.iter().map(|reason| reason.as_str()).collect()
+}
+
+#[test]
+fn marked_events_tell_the_rules() {
+    let idle = event(symbol(0), 1, quote("2", "0", "1", "5"));
+    let crossed = event(symbol(1), 2, quote("2", "1", "1", "5"));
+    let out = apply(
+        &mut Validate::default(),
+        vec![idle.clone(), crossed, print(3, "1", "1"), idle],
+    );
+    let (both, one) = (["empty_quote", "crossed_quote"], ["crossed_quote"]);
+    assert_eq!(reasons(&out.events[0]), both);
+    assert_eq!(reasons(&out.events[1]), one);
+    assert_eq!(out.events[2].enrichment, None);
+    let shared = |at: usize| std::sync::Arc::as_ptr(out.events[at].enrichment.as_ref().unwrap());
+    assert_eq!(shared(0), shared(3), "one for all events that break the same rules");
+    // Once more, in another pipeline, and now for one rule more.
+    let mut again = out.events[1].clone();
+    let Data::Quote(crossed) = &mut again.data else {
+        panic!("a quote")
+    };
+    crossed.ask_size = number("0");
+    let out = apply(&mut Validate::default(), vec![again]);
+    assert_eq!(reasons(&out.events[0]), ["crossed_quote", "empty_quote"]);
 }
 
 #[test]

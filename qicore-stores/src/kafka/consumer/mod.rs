@@ -154,7 +154,7 @@ impl Consumer {
             }
         }
         let taken = self.inner.context().take(&self.inner, &all);
-        self.inner.assign(&all)?;
+        self.inner.incremental_assign(&all)?;
         self.inner.pause(&all)?;
         self.inbox.put(Notice::Assigned(taken));
         Ok(())
@@ -230,11 +230,10 @@ impl Consumer {
     pub async fn close(mut self) -> Result<()> {
         self.inbox.closing.store(true, Relaxed);
         let poller = self.poller.take();
-        let inner = self.inner;
         let task = tokio::task::spawn_blocking(move || {
             let ended = poller.map(JoinHandle::join);
             // The last owner leaves the group, which takes an answer of the brokers.
-            drop(inner);
+            drop(self);
             match ended {
                 Some(Err(_)) => Err(Error::new(
                     ErrorKind::Internal,
@@ -245,5 +244,12 @@ impl Consumer {
             }
         });
         admin::joined(task.await)
+    }
+}
+
+impl Drop for Consumer {
+    /// A run that is given up leaves the group as well, on the thread that serves it.
+    fn drop(&mut self) {
+        self.inbox.closing.store(true, Relaxed);
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use qicore_data::{Error, ErrorKind, Result, Timestamp};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::TopicPartition;
@@ -80,20 +81,31 @@ pub(super) fn begin(
     })
 }
 
-/// A partition that was assigned a moment ago cannot be told where to begin before the driver's threads know of it.
+/// Begins to fetch at another offset. A partition that was assigned a moment ago cannot be told before the driver's threads
+/// know of it; one whose messages were removed is not fetched any more, and has to be taken up again.
 fn seek(reader: &Reader, to: &TopicPartitionList, timeout: Duration) -> Result<()> {
-    let until = Instant::now() + timeout;
+    let (soon, until) = (Instant::now() + SOON, Instant::now() + timeout);
     loop {
-        let sought = reader.seek_partitions(to.clone(), timeout).and_then(|done| {
-            let elements = done.elements();
-            elements.iter().try_for_each(|element| element.error())
-        });
-        match sought {
+        let moved = match Instant::now() < soon {
+            true => sought(reader, to, timeout),
+            false => reader
+                .incremental_unassign(to)
+                .and_then(|()| reader.incremental_assign(to)),
+        };
+        match moved {
             Ok(()) => return Ok(()),
             Err(error) if Instant::now() > until => return Err(mapped("kafka.seek", error)),
             Err(_) => std::thread::sleep(Duration::from_millis(10)),
         }
     }
+}
+
+/// The driver's threads know of an assignment within milliseconds.
+const SOON: Duration = Duration::from_millis(300);
+
+fn sought(reader: &Reader, to: &TopicPartitionList, timeout: Duration) -> KafkaResult<()> {
+    let done = reader.seek_partitions(to.clone(), timeout)?;
+    done.elements().iter().try_for_each(|element| element.error())
 }
 
 struct Ask<'a> {

@@ -1,6 +1,6 @@
 //! What makes two events the same.
 //!
-//! Never the time of receipt, the plugin, the quality (but a candle's) or a decimal's trailing zeros: the same observation
+//! Never the time of receipt, the plugin, the enrichment, the quality (but a candle's) or a decimal's trailing zeros: the same observation
 //! differs in them when it comes over two ways. Names enter as their 64-bit hashes, which differ among a million names
 //! but for a chance of 3 in 10⁸.
 

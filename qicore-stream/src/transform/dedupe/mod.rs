@@ -13,7 +13,7 @@
 //! | series | value as the last one of this name, time and parameters |
 //! | gap, alert | content |
 //!
-//! The time of receipt and the plugin never count. A duplicate is dropped and [counted](Dedupe::dropped); it is no reject.
+//! The time of receipt, the plugin and the enrichment never count. A duplicate is dropped and [counted](Dedupe::dropped); it is no reject.
 //! Keys are remembered as 128-bit fingerprints in a [bounded window](DedupeConfig::window), the last content of a key as 64
 //! bits: an event that comes again after its key was forgotten passes; a new one is taken for an old one with a
 //! probability of 1 in 10³³ by its key, and of 1 in 10¹⁹ by its content.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub enum Action {
     /// Nothing: the rule is not applied.
     Off,
-    /// It goes on, with quality `low`.
+    /// It goes on, with quality `low` and the rule's name as a reason.
     Mark,
     /// It goes to the dead letters.
     Reject,

@@ -1,7 +1,7 @@
 //! `validate`: checks every event against named [rules](Rule).
 //!
-//! Each rule rejects what breaks it (to the dead letters, with the rule's name as the reason), marks it (quality `low`) or
-//! is off. An event that breaks several is rejected if one of them says so. Time is compared with the event's own
+//! Each rule rejects what breaks it (to the dead letters, with the rule's name as the reason), marks it (quality `low`, with
+//! the rule's name among the [reasons](qicore_data::Enrichment::reasons) of its enrichment) or is off. An event that breaks several is rejected if one of them says so. Time is compared with the event's own
 //! time of receipt, never with a clock, so that a replay is judged as the live stream was.
 //!
 //! ```
@@ -25,9 +25,12 @@ mod config;
 pub use config::{Action, Rule, ValidateConfig};
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use check::{Rules, Times};
-use qicore_data::{Data, Event, NewTransform, Output, Plugin, Quality, Result, Timestamp, Transform};
+use qicore_data::{
+    Data, Enrichment, Event, Label, NewTransform, Output, Plugin, Quality, Result, Timestamp, Transform,
+};
 
 use super::per_lane;
 
@@ -45,13 +48,40 @@ struct Verdicts {
     mark: Rules,
 }
 
-/// Checks events against rules. Made from a [`ValidateConfig`]; keeps no state.
+/// Checks events against rules. Made from a [`ValidateConfig`]; keeps no state that a checkpoint would need.
 #[derive(Debug, Clone)]
 pub struct Validate {
     times: Times,
     verdicts: Verdicts,
     /// For candles that are still open.
     open_candle: Verdicts,
+    reasons: Reasons,
+}
+
+/// The enrichments of marked events, one for each set of rules that has come up: a venue's idle pairs send tickers that break
+/// the same rule all day, and an allocation for each would cost more than all checks.
+#[derive(Debug, Clone, Default)]
+struct Reasons(Vec<(Rules, Arc<Enrichment>)>);
+
+impl Reasons {
+    fn add(&mut self, event: &mut Event, broken: Rules) {
+        // A name that is not interned any more is left out: there are a million others then.
+        let names = || broken.iter().filter_map(|rule| Label::new(rule.as_str()).ok());
+        if let Some(enrichment) = &mut event.enrichment {
+            let enrichment = Arc::make_mut(enrichment);
+            names().for_each(|name| enrichment.add_reason(name));
+            return;
+        }
+        let known = self.0.iter().find(|(rules, _)| *rules == broken);
+        let enrichment = known.map(|(_, enrichment)| Arc::clone(enrichment)).unwrap_or_else(|| {
+            let mut enrichment = Enrichment::default();
+            names().for_each(|name| enrichment.add_reason(name));
+            let enrichment = Arc::new(enrichment);
+            self.0.push((broken, Arc::clone(&enrichment)));
+            enrichment
+        });
+        event.enrichment = Some(enrichment);
+    }
 }
 
 impl Default for Validate {
@@ -87,12 +117,13 @@ impl Validate {
                 reject: merge(verdicts.reject, values.reject),
                 mark: merge(verdicts.mark, values.mark),
             },
+            reasons: Reasons::default(),
         }
     }
 
     /// Marks an event that breaks a marking rule, and tells the rules for which it is to be rejected.
     #[inline]
-    fn judge(&self, event: &mut Event) -> Rules {
+    fn judge(&mut self, event: &mut Event) -> Rules {
         let broken = self.times.broken(event);
         if broken.is_empty() {
             return broken;
@@ -102,16 +133,18 @@ impl Validate {
             _ => &self.verdicts,
         };
         let rejecting = broken.and(verdicts.reject);
+        let marking = broken.and(verdicts.mark);
         // A dead letter holds the event as it came.
-        if rejecting.is_empty() && !broken.and(verdicts.mark).is_empty() {
+        if rejecting.is_empty() && !marking.is_empty() {
             event.quality = Quality::Low;
+            self.reasons.add(event, marking);
         }
         rejecting
     }
 
     /// Sorts the events of a batch in which some are to be rejected.
     #[cold]
-    fn sort(&self, events: Vec<Event>, out: &mut Output) {
+    fn sort(&mut self, events: Vec<Event>, out: &mut Output) {
         for mut event in events {
             let broken = self.judge(&mut event);
             match broken.iter().next() {

@@ -1,0 +1,70 @@
+//! Brokers that are killed, and brokers that are away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use qicore_data::{ErrorKind, RetryAdvice, Sink, WriterId};
+
+use super::{Place, assert_same, market, pipeline, servers::Own};
+
+async fn own() -> Arc<Own> {
+    Arc::new(tokio::task::spawn_blocking(|| Own::kafka("")).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_is_killed_at_work() {
+    let own = own().await;
+    for transactions in [true, false] {
+        let place = Place::on(own.broker(), &[]).await;
+        let (source, events) = market(3, 6000);
+        let mut config = place.config();
+        config.transactions = transactions;
+        let run = pipeline("p", source, qicore_sinks::Kafka::from_config(config))
+            .build()
+            .unwrap();
+        let run = tokio::spawn(run.run());
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            own.restart().await;
+        }
+        run.await.unwrap().unwrap();
+        assert_same(&place.all().await, &events);
+    }
+}
+
+/// Messages time out, the transaction is ended by the broker: nothing of that is for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_is_away_for_long() {
+    let own = own().await;
+    let place = Place::on(own.broker(), &[]).await;
+    let (source, events) = market(2, 3000);
+    let run = pipeline("p", source, place.sink()).build().unwrap();
+    let run = tokio::spawn(run.run());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    own.aside(Own::kill).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    own.aside(Own::start).await;
+    run.await.unwrap().unwrap();
+    assert_same(&place.all().await, &events);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_comes_later() {
+    let own = own().await;
+    let place = Place::on(own.broker(), &[]).await;
+    own.aside(Own::stop).await;
+    let error = place.sink().open(&WriterId::new("p", "sink")).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::Unavailable, RetryAdvice::Backoff),
+        "{error}"
+    );
+    assert!(error.to_string().contains(&place.broker.brokers), "{error}");
+    let (source, events) = market(2, 1000);
+    let run = pipeline("p", source, place.sink()).build().unwrap();
+    let run = tokio::spawn(run.run());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    own.aside(Own::start).await;
+    run.await.unwrap().unwrap();
+    assert_same(&place.all().await, &events);
+}

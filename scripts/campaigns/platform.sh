@@ -1,0 +1,238 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of crash-campaign.sh
+# The whole platform: a generator with a known truth → Kafka → validation → Kafka → both stores, with two workers in each
+# group, while random ones of all these processes and servers are killed. Rows without a key (quotes) tell whether one was
+# written twice, keyed rows whether one was lost. `platform-timescale` is the same with TimescaleDB.
+
+campaign_features=kafka,timescale,clickhouse
+relational=postgres
+events=60000 disturbed=20
+[ "$campaign" = platform ] || { relational=timescale events=6000 disturbed=15; }
+export QICORE_SERVICES_DIR=$work/services
+services=(kafka "$relational" clickhouse)
+tables=(trades quotes ohlcv)
+# Most seconds from the last kill to the last row.
+patience=300
+timescale_rows=0 clickhouse_rows=0
+
+campaign_begin() {
+  eval "$(./scripts/services.sh start --with $$ "${services[@]}")"
+  local url=QICORE_${relational^^}_URL
+  export QICORE_TIMESCALE_URL=${!url}
+}
+
+campaign_clean_up() {
+  touch "$work/over"
+  local file
+  for file in "$work"/*.pid; do kill -9 "$(cat "$file")" 2>/dev/null || true; done
+  ./scripts/services.sh kill "${services[@]}" >/dev/null 2>&1 || true
+  ./scripts/services.sh clean "${services[@]}" >/dev/null 2>&1 || true
+}
+
+market() { # SEED
+  cat <<TOML
+[source]
+type = "generator"
+seed = $1
+lanes = 3
+symbols = 20
+events = $events
+duplicates = 0.01
+quotes = 0.2
+
+[[transform]]
+type = "candles"
+timeframes = ["1s", "1m"]
+TOML
+}
+
+checks() {
+  cat <<TOML
+[[transform]]
+type = "validate"
+
+[[transform]]
+type = "dedupe"
+TOML
+}
+
+brokers() {
+  cat <<TOML
+connection.brokers = { env = "QICORE_KAFKA_BROKERS" }
+connection.timeout = "5s"
+TOML
+}
+
+topic() { # SECTION TOPIC GROUP
+  cat <<TOML
+[source]
+type = "kafka"
+topics = ["$1"]
+group = "$2"
+$(brokers)
+connection.properties = { "session.timeout.ms" = "3000", "heartbeat.interval.ms" = "300" }
+TOML
+}
+
+patient='retry = { retries = 1000000, first_pause = "10ms", longest_pause = "200ms" }'
+
+to_topic() { # TOPIC
+  cat <<TOML
+[[sink]]
+type = "kafka"
+only = ["trade", "quote", "candle"]
+topics = { trade = "$1", quote = "$1", candle = "$1" }
+batch = { events = 2000, linger = "20ms" }
+$patient
+$(brokers)
+TOML
+}
+
+to_timescale() { # SCHEMA
+  cat <<TOML
+[[sink]]
+type = "timescale"
+connection.url = { env = "QICORE_TIMESCALE_URL" }
+connection.connect_timeout = "2s"
+tables.schema = "$1"
+batch = { events = 700, linger = "10ms" }
+$patient
+TOML
+}
+
+to_clickhouse() { # DATABASE
+  cat <<TOML
+[[sink]]
+type = "clickhouse"
+connection.url = { env = "QICORE_CLICKHOUSE_URL" }
+connection.connect_timeout = "2s"
+tables.database = "$1"
+batch = { events = 1500, linger = "10ms" }
+$patient
+TOML
+}
+
+pipelines() { # ROUND
+  local head="dead_letters = \"$work/letters.jsonl\""
+  { printf 'name = "whole"\n%s\n' "$head"; market "$1"; checks; to_timescale whole; to_clickhouse whole; } >"$work/whole.toml"
+  { printf 'name = "ingest-%s"\n%s\n' "$1" "$head"; market "$1"; to_topic "raw-$1"; } >"$work/ingest.toml"
+  { printf 'name = "validate-%s"\n%s\n' "$1" "$head"; topic "raw-$1" "validate-$1"; checks; to_topic "clean-$1"; } >"$work/validate.toml"
+  { printf 'name = "timescale-%s"\n%s\n' "$1" "$head"; topic "clean-$1" "timescale-$1"; to_timescale broken; } >"$work/timescale.toml"
+  { printf 'name = "clickhouse-%s"\n%s\n' "$1" "$head"; topic "clean-$1" "clickhouse-$1"; to_clickhouse broken; } >"$work/clickhouse.toml"
+}
+
+psql_() { psql -qXAt -v ON_ERROR_STOP=1 "$QICORE_TIMESCALE_URL" -c "$1" 2>/dev/null; }
+curl_() { curl -fsS "$QICORE_CLICKHOUSE_URL/" --data-binary "$1" 2>/dev/null; }
+
+# Every row of a table as a line, without what tells when or in which order it came.
+rows() { # STORE PLACE TABLE
+  case $1 in
+    timescale) psql_ "SELECT to_jsonb(t) - 'seq' - 'created_at' - 'updated_at' FROM $2.$3 t" | sort ;;
+    clickhouse) curl_ "SELECT * FROM $2.$3 FINAL FORMAT JSONEachRow" | sed 's/,"seq":"\?[0-9]*"\?//' | sort ;;
+  esac
+}
+
+count() { # STORE PLACE
+  local table sum=0 some
+  for table in "${tables[@]}"; do
+    case $1 in
+      timescale) some=$(psql_ "SELECT count(*) FROM $2.$table") ;;
+      clickhouse) some=$(curl_ "SELECT count() FROM $2.$table FINAL") ;;
+    esac
+    sum=$((sum + ${some:-0}))
+  done
+  echo "$sum"
+}
+
+# Runs a pipeline again and again until it ends by itself. 137 is a kill of ours; a worker that fails by itself is told.
+worker() { # NAME PIPELINE
+  local status
+  while [ ! -e "$work/over" ]; do
+    status=0
+    "$qicore" run --quiet "$work/$2.toml" 2>>"$work/$1.log" &
+    echo $! >"$work/$1.pid"
+    wait $! || status=$?
+    case $status in
+      0) break ;;
+      137) ;;
+      *) echo "$1: status $status: $(tail -n 1 "$work/$1.log")" >>"$work/failed" ;;
+    esac
+  done
+  rm -f "$work/$1.pid"
+}
+
+# Kills one of the workers or of the servers, which comes back.
+disturb() {
+  local service file files
+  if [ $((RANDOM % 5)) = 0 ]; then
+    service=${services[RANDOM % ${#services[@]}]}
+    ./scripts/services.sh kill "$service" >/dev/null 2>&1
+    sleep "0.$((RANDOM % 9))"
+    ./scripts/services.sh start --with $$ "$service" >/dev/null 2>&1
+  else
+    files=("$work"/*.pid)
+    file=${files[RANDOM % ${#files[@]}]}
+    kill -9 "$(cat "$file" 2>/dev/null)" 2>/dev/null || return 0
+  fi
+  kills=$((kills + 1))
+}
+
+prepare() {
+  local place
+  for place in whole broken; do
+    psql_ "DROP SCHEMA IF EXISTS $place CASCADE"
+    curl_ "DROP DATABASE IF EXISTS $place SYNC"
+  done
+  "$qicore" topics apply --quiet "$work/ingest.toml" "$work/validate.toml" >&2
+  # The tables are there before anybody counts.
+  for place in whole timescale clickhouse; do "$qicore" check --connect "$work/$place.toml" >/dev/null 2>&1; done
+}
+
+finished() { # ROUNDS' TRUTH
+  [ "$(count timescale broken)" -ge "$1" ] && [ "$(count clickhouse broken)" -ge "$1" ]
+}
+
+campaign_round() { # NUMBER
+  local round=$1 until truth store table before found_before
+  rm -f "$work/over" "$work/failed" "$work"/*.pid
+  pipelines "$round"
+  prepare
+  "$qicore" run --quiet "$work/whole.toml"
+  truth=$(count timescale whole)
+  worker ingest ingest &
+  for number in 1 2; do
+    worker "validate-$number" validate &
+    worker "timescale-$number" timescale &
+    worker "clickhouse-$number" clickhouse &
+  done
+  until=$((SECONDS + disturbed))
+  while [ "$SECONDS" -lt "$until" ]; do
+    sleep "0.$(printf '%03d' $((RANDOM % 900 + 50)))"
+    disturb
+  done
+  until=$((SECONDS + patience))
+  until finished "$truth"; do
+    [ "$SECONDS" -lt "$until" ] || { echo "round $round: not all rows after $patience s" >&2; break; }
+    sleep 0.5
+  done
+  # What comes twice may come late.
+  sleep 2
+  touch "$work/over"
+  local file
+  for file in "$work"/*.pid; do kill -INT "$(cat "$file")" 2>/dev/null || true; done
+  wait
+  for store in timescale clickhouse; do
+    found_before=$found
+    for table in "${tables[@]}"; do
+      rows "$store" whole "$table" >"$work/expected"
+      rows "$store" broken "$table" >"$work/found"
+      compare "$round" "$table of $store"
+    done
+    printf -v "${store}_rows" %s $((${store}_rows + found - found_before))
+  done
+  if [ -e "$work/failed" ]; then
+    echo "round $round: workers failed by themselves:" >&2
+    cat "$work/failed" >&2
+  fi
+}
+
+told() { echo "expected=$((expected / 2)) timescale=$timescale_rows clickhouse=$clickhouse_rows"; }

@@ -23,7 +23,7 @@ campaign_begin() {
 campaign_clean_up() {
   touch "$work/over"
   local file
-  for file in "$work"/*.pid; do kill -9 "$(cat "$file")" 2>/dev/null || true; done
+  for file in "$work"/*.pid; do kill -9 "$(cat "$file" 2>/dev/null)" 2>/dev/null || true; done
   ./scripts/services.sh kill "${services[@]}" >/dev/null 2>&1 || true
   ./scripts/services.sh clean "${services[@]}" >/dev/null 2>&1 || true
 }
@@ -127,7 +127,7 @@ curl_() { curl -fsS "$QICORE_CLICKHOUSE_URL/" --data-binary "$1" 2>/dev/null; }
 rows() { # STORE PLACE TABLE
   case $1 in
     timescale) psql_ "SELECT to_jsonb(t) - 'seq' - 'created_at' - 'updated_at' FROM $2.$3 t" | sort ;;
-    clickhouse) curl_ "SELECT * FROM $2.$3 FINAL FORMAT JSONEachRow" | sed 's/,"seq":"\?[0-9]*"\?//' | sort ;;
+    clickhouse) curl_ "SELECT * EXCEPT (seq, lane) FROM $2.$3 FINAL FORMAT JSONEachRow" | sort ;;
   esac
 }
 
@@ -150,7 +150,7 @@ worker() { # NAME PIPELINE
     status=0
     "$qicore" run --quiet "$work/$2.toml" 2>>"$work/$1.log" &
     echo $! >"$work/$1.pid"
-    wait $! || status=$?
+    wait $! 2>/dev/null || status=$?
     case $status in
       0) break ;;
       137) ;;
@@ -182,7 +182,7 @@ prepare() {
     psql_ "DROP SCHEMA IF EXISTS $place CASCADE"
     curl_ "DROP DATABASE IF EXISTS $place SYNC"
   done
-  "$qicore" topics apply --quiet "$work/ingest.toml" "$work/validate.toml" >&2
+  "$qicore" topics apply "$work/ingest.toml" "$work/validate.toml" >/dev/null
   # The tables are there before anybody counts.
   for place in whole timescale clickhouse; do "$qicore" check --connect "$work/$place.toml" >/dev/null 2>&1; done
 }

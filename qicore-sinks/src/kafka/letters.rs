@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use qicore_data::{DeadLetter, DeadLetters, Error, ErrorKind, Mistakes, Result, Settings};
-use qicore_stores::kafka::admin::{self, TopicSpec};
+use qicore_stores::kafka::admin::{self, Contents, LARGEST_LETTER, dead_letter_topic};
 use qicore_stores::kafka::{Connection, Headers, Producer, ProducerConfig, Record};
 use qicore_stores::messages::{Encoding, VERSION};
 use serde::Deserialize;
@@ -37,9 +37,6 @@ struct Writer {
     topics: Vec<String>,
 }
 
-/// A letter holds its message as a text within a text, which may take twice the room.
-const LARGEST: usize = 8 << 20;
-
 impl KafkaLetters {
     /// Letters to topics of these brokers.
     pub fn new(connection: Connection) -> Self {
@@ -63,7 +60,7 @@ impl KafkaLetters {
             .as_str()
             .rsplit_once('/')
             .filter(|_| letter.source == "kafka");
-        let beside = || admin::dead_letter_topic(read.map(|(topic, _)| topic));
+        let beside = || dead_letter_topic(read.map(|(topic, _)| topic));
         self.config.topic.clone().unwrap_or_else(beside)
     }
 
@@ -72,7 +69,7 @@ impl KafkaLetters {
             return Ok(());
         }
         if admin::partitions(&self.config.connection, &[topic]).await? == [0] {
-            admin::create(&self.config.connection, &[TopicSpec::dead_letters(topic)]).await?;
+            admin::create(&self.config.connection, &[Contents::DeadLetters.spec(topic)]).await?;
         }
         writer.topics.push(topic.to_owned());
         Ok(())
@@ -95,7 +92,7 @@ impl DeadLetters for KafkaLetters {
         match &self.config.topic {
             Some(topic) => self.make(&mut writer, topic).await,
             // Whether the brokers can be reached.
-            None => admin::partitions(&self.config.connection, &[&admin::dead_letter_topic(None)])
+            None => admin::partitions(&self.config.connection, &[&dead_letter_topic(None)])
                 .await
                 .map(drop),
         }
@@ -128,7 +125,7 @@ impl Writer {
             Some(producer) => producer,
             None => {
                 let mut config = ProducerConfig::default();
-                config.message_bytes = LARGEST;
+                config.message_bytes = LARGEST_LETTER;
                 Producer::open(connection, &config)?
             }
         };

@@ -1,10 +1,11 @@
 //! Events as messages.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use qicore_data::{Delivery, Error, ErrorKind, Event, EventType, Label, Result, Timestamp};
+use qicore_data::{Data, Delivery, Error, ErrorKind, Event, EventType, Label, Result, Timestamp};
 use qicore_stores::kafka::{Headers, Limits, Producer, Record};
 
 use super::config::KafkaConfig;
@@ -80,15 +81,24 @@ impl<'a> Sending<'a> {
             self.last = Some((kind, event.source, self.routes.headers(kind, event.source)));
         }
         let (topic, limits) = &self.routes.topics[kind.index()];
+        let key = key(event);
         let record = Record {
             topic,
             partition: None,
-            key: event.symbol.as_str().as_bytes(),
+            key: key.as_bytes(),
             payload: &self.payload,
             headers: self.last.as_ref().map(|(_, _, headers)| headers),
             timestamp: message_time(event.timestamp, limits, self.now),
         };
         self.producer.send(number, &record)
+    }
+}
+
+/// The symbol, so that its events stay in order. Instruments are compacted by their key: each venue's own name is one.
+fn key(event: &Event) -> Cow<'static, str> {
+    match &event.data {
+        Data::Instrument(instrument) => format!("{}:{}", event.exchange, instrument.native).into(),
+        _ => event.symbol.as_str().into(),
     }
 }
 
@@ -134,7 +144,7 @@ pub(super) fn refused(routes: &Routes, delivery: &Delivery) -> Result<BTreeMap<u
         payload.clear();
         routes.config.encoding.encode(event, &mut payload)?;
         let headers = routes.headers(kind, event.source);
-        let bytes = payload.len() + event.symbol.as_str().len() + headers.bytes() + OVERHEAD;
+        let bytes = payload.len() + key(event).len() + headers.bytes() + OVERHEAD;
         if bytes > limits.bytes {
             let message = format!(
                 "{bytes} bytes are more than max.message.bytes = {} of the topic",

@@ -1,7 +1,8 @@
 //! Kafka, Redpanda and other brokers of that protocol: connections, topics, producers, consumers, checkpoints.
 //!
 //! # Messages
-//! One event a message, keyed by symbol, so that a symbol's events keep their order in one partition. The message's
+//! One event a message, keyed by symbol, so that a symbol's events keep their order in one partition; instruments, which
+//! are compacted, by venue and the venue's name. The message's
 //! timestamp is the event time in milliseconds. What the value is, its [headers](Headers) tell:
 //!
 //! | header | value |

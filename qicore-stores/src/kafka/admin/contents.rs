@@ -5,6 +5,8 @@ use crate::kafka::checkpoints;
 
 /// Partitions of a topic of events, where it is made and no number is asked for.
 const PARTITIONS: i32 = 4;
+/// Bytes that a dead letter may have.
+pub const LARGEST_LETTER: usize = 8 << 20;
 /// What the name of a topic of dead letters ends with.
 const DEAD_LETTER: &str = "-dead-letter";
 
@@ -59,8 +61,12 @@ impl Contents {
         match self {
             Self::Events => of(PARTITIONS).setting("cleanup.policy", "delete"),
             Self::Instruments => of(PARTITIONS).setting("cleanup.policy", "compact"),
-            // Few, and looked at in their order: but more partitions do no harm.
-            Self::DeadLetters => TopicSpec::dead_letters(&name).partitions(Partitions::AtFirst(1)),
+            // Few, and looked at in their order; a letter holds its message as a text within a text.
+            Self::DeadLetters => of(1)
+                .setting("cleanup.policy", "delete")
+                .setting("max.message.bytes", LARGEST_LETTER.to_string())
+                .setting("retention.bytes", "-1")
+                .setting("retention.ms", "-1"),
             Self::Checkpoints => TopicSpec::checkpoints(name),
             Self::Foreign => of(PARTITIONS),
         }

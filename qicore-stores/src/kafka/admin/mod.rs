@@ -38,7 +38,7 @@ use qicore_data::{Error, ErrorKind, Result, RetryAdvice};
 
 pub use apply::{Allowed, Applied, apply, create};
 pub use config::{Retention, TopicConfig, TopicsConfig, Value};
-pub use contents::{Contents, DEFAULT_TOPICS, dead_letter_topic, default_topics};
+pub use contents::{Contents, DEFAULT_TOPICS, LARGEST_LETTER, dead_letter_topic, default_topics};
 pub use found::Found;
 pub use plan::{Change, Planned, plan};
 
@@ -115,15 +115,6 @@ impl TopicSpec {
             .setting("cleanup.policy", "compact")
             .setting("min.cleanable.dirty.ratio", "0.1")
             .setting("segment.bytes", "67108864")
-    }
-
-    /// A topic of dead letters: it keeps them for ever, and takes larger messages than others.
-    pub fn dead_letters(name: impl Into<String>) -> Self {
-        Self::new(name, 1)
-            .setting("cleanup.policy", "delete")
-            .setting("retention.bytes", "-1")
-            .setting("retention.ms", "-1")
-            .setting("max.message.bytes", "8388608")
     }
 
     /// Finds what no topic can be.

@@ -42,8 +42,8 @@ A file for --spec; nothing in it is needed:
   settings = { \"min.insync.replicas\" = 2 }
 
 Topics of events are never compacted, those of instruments are, and dead letters are not removed.
-Kafka counts retention from the messages' timestamps, which are event times here: what a backfill
-writes may be older than that from the start.";
+Kafka counts retention from the messages' timestamps: the event times, and of old events, which
+would be removed at once, the time of writing.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Which {
@@ -65,6 +65,9 @@ pub(crate) struct Which {
     /// How long topics of events keep them: 12h, 7d, forever. Without, it is the brokers' business.
     #[arg(long, value_name = "TIME")]
     pub(crate) retention: Option<String>,
+    /// No table and no advice, but failures and the exit status.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, clap::Args)]

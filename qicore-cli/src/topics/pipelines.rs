@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use qicore::sinks::KafkaConfig;
+use qicore::sinks::{KafkaConfig, KafkaLettersConfig};
 use qicore::sources::KafkaTopicsConfig;
 use qicore::stores::kafka::Connection;
 use qicore::stores::kafka::admin::{Contents, dead_letter_topic};
 use qicore::{Error, EventType, Mistakes, Settings, SinkOptions};
-use serde::Deserialize;
 
 /// The topics of a cluster, and what each is for.
 pub(super) struct Cluster {
@@ -52,14 +51,6 @@ pub(super) struct Uses {
     clusters: BTreeMap<String, Used>,
 }
 
-/// Dead letters in a topic; what else is said of them is somebody else's to read.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Letters {
-    topic: Option<String>,
-    connection: Option<Connection>,
-}
-
 impl Uses {
     pub(super) fn new(administrator: Option<Connection>) -> Self {
         Self {
@@ -71,20 +62,17 @@ impl Uses {
     /// Adds what a pipeline file names. Of sections that are not of Kafka nothing is read, and so no secret needed.
     pub(super) fn read(&mut self, text: &str) -> Result<(), Mistakes> {
         let mut document = Settings::parse(text)?;
-        let mut connection = None;
         for mut section in document.take_sections("sink")? {
             if is_kafka(&mut section)? {
                 SinkOptions::take(&mut section)?;
-                connection.get_or_insert(self.sink(section)?);
+                self.sink(section)?;
             }
         }
         let mut read = Vec::new();
         if let Some(mut section) = document.take_section("source")?
             && is_kafka(&mut section)?
         {
-            let (source, topics) = self.source(section, None)?;
-            connection.get_or_insert(source);
-            read = topics;
+            read = self.source(section, None)?;
         }
         for mut section in document.take_sections("table")? {
             if is_kafka(&mut section)? {
@@ -94,10 +82,11 @@ impl Uses {
             }
         }
         // A text is the path of a file.
-        if let Ok(Some(mut section)) = document.take_section("dead_letters")
+        if document.has_table("dead_letters")
+            && let Some(mut section) = document.take_section("dead_letters")?
             && is_kafka(&mut section)?
         {
-            self.letters(section, connection, &read)?;
+            self.letters(section, &read)?;
         }
         Ok(())
     }
@@ -110,7 +99,7 @@ impl Uses {
         }
     }
 
-    fn sink(&mut self, mut section: Settings) -> Result<Connection, Mistakes> {
+    fn sink(&mut self, mut section: Settings) -> Result<(), Mistakes> {
         self.without_connection(&mut section)?;
         let config: KafkaConfig = section.read()?;
         let mistake = |error: Error| section.mistake(error.message());
@@ -126,15 +115,11 @@ impl Uses {
         if config.transactions {
             used.topics.entry(config.checkpoints).or_default().other = Some(Contents::Checkpoints);
         }
-        Ok(config.connection)
+        Ok(())
     }
 
-    /// A source's connection and topics.
-    fn source(
-        &mut self,
-        mut section: Settings,
-        kind: Option<EventType>,
-    ) -> Result<(Connection, Vec<String>), Mistakes> {
+    /// Gives a source's topics.
+    fn source(&mut self, mut section: Settings, kind: Option<EventType>) -> Result<Vec<String>, Mistakes> {
         self.without_connection(&mut section)?;
         let config: KafkaTopicsConfig = section.read()?;
         config
@@ -145,24 +130,20 @@ impl Uses {
         for topic in &config.topics {
             used.topics.entry(topic.clone()).or_default().kinds.extend(kind);
         }
-        Ok((config.connection, config.topics))
+        Ok(config.topics)
     }
 
-    fn letters(
-        &mut self,
-        mut section: Settings,
-        pipeline: Option<Connection>,
-        read: &[String],
-    ) -> Result<(), Mistakes> {
+    fn letters(&mut self, mut section: Settings, read: &[String]) -> Result<(), Mistakes> {
         self.without_connection(&mut section)?;
-        let letters: Letters = section.read()?;
-        let connection = letters.connection.or(pipeline).unwrap_or_default();
-        connection.check().map_err(|error| section.mistake(error.message()))?;
-        let used = self.cluster(&connection, true);
-        let topics = match letters.topic {
+        let config: KafkaLettersConfig = section.read()?;
+        let checked = config.connection.check();
+        checked.map_err(|error| section.mistake(error.message()))?;
+        let topics = match config.topic {
             Some(topic) => vec![topic],
-            None => read.iter().map(|topic| dead_letter_topic(topic)).collect(),
+            None if read.is_empty() => vec![dead_letter_topic(None)],
+            None => read.iter().map(|topic| dead_letter_topic(Some(topic))).collect(),
         };
+        let used = self.cluster(&config.connection, true);
         for topic in topics {
             used.topics.entry(topic).or_default().other = Some(Contents::DeadLetters);
         }
@@ -243,7 +224,7 @@ mod tests {
 
     const VALIDATE: &str = r#"
         name = "validate"
-        dead_letters = { type = "kafka", whatever = 1 }
+        dead_letters = { type = "kafka", connection.brokers = "b:1" }
         [source]
         type = "kafka"
         topics = ["ohlcv-raw", "foreign"]
@@ -301,6 +282,8 @@ mod tests {
         let mistakes = |text: &str| Uses::new(None).read(text).unwrap_err().to_string();
         let told = mistakes("[[sink]]\ntype = \"kafka\"\ntopcs = { candle = \"x\" }\n");
         assert!(told.starts_with("line 3: unknown field `topcs`"), "{told}");
+        let told = mistakes("dead_letters = { type = \"kafka\", topc = \"x\" }\n");
+        assert!(told.starts_with("line 1: unknown field `topc`"), "{told}");
         let told = mistakes("[[sink]]\ntype = \"kafka\"\nconnection.brokers = { env = \"QICORE_NOT_SET\" }\n");
         assert!(told.contains("set the environment variable QICORE_NOT_SET"), "{told}");
     }

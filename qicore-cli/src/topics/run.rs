@@ -29,9 +29,13 @@ async fn plan(args: &Plan) -> Result<ExitCode> {
     for cluster in &wanted {
         let planned = admin::plan(&cluster.connection, &cluster.topics).await?;
         planned.iter().for_each(|topic| left.count(topic));
-        show(&wanted, cluster, planned.iter().map(row_of_plan).collect())?;
+        if !args.which.quiet {
+            show(&wanted, cluster, planned.iter().map(row_of_plan).collect())?;
+        }
     }
-    left.tell();
+    if !args.which.quiet {
+        left.tell();
+    }
     Ok(match left.any() {
         true => ExitCode::from(DIFFERS),
         false => ExitCode::SUCCESS,
@@ -48,7 +52,9 @@ async fn apply(args: &Apply) -> Result<ExitCode> {
     let (mut left, mut failed) = (Left::default(), false);
     for cluster in &wanted {
         let applied = admin::apply(&cluster.connection, &cluster.topics, allowed).await?;
-        show(&wanted, cluster, applied.iter().map(row_of_apply).collect())?;
+        if !args.which.quiet {
+            show(&wanted, cluster, applied.iter().map(row_of_apply).collect())?;
+        }
         for topic in &applied {
             if let Some(error) = &topic.failed {
                 report::error(error);
@@ -58,7 +64,9 @@ async fn apply(args: &Apply) -> Result<ExitCode> {
             }
         }
     }
-    left.tell();
+    if !args.which.quiet {
+        left.tell();
+    }
     Ok(match failed {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,

@@ -36,7 +36,9 @@ pub(super) fn wanted(which: &Which) -> Result<Result<Vec<Wanted>, ExitCode>> {
             let message = "no source, table or sink of type \"kafka\" in these files: there are no topics to make";
             return Err(Error::config("topics", message));
         }
-        tell_unused(&config, &clusters);
+        if !which.quiet {
+            tell_unused(&config, &clusters);
+        }
         clusters
     };
     let wanted = |cluster: Cluster| {

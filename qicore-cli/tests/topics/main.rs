@@ -122,6 +122,11 @@ async fn a_pipelines_topics_are_planned_and_made() {
     for state in states(&one).into_iter().chain(states(&other)) {
         assert!(["made", "same"].contains(&state.1), "{one:?} {other:?}");
     }
+    let quiet = place.topics("plan --quiet p.toml");
+    assert!(
+        quiet.status.success() && quiet.stdout.is_empty() && quiet.stderr.is_empty(),
+        "{quiet:?}"
+    );
     let same = place.told("plan p.toml", 0);
     assert_eq!(states(&same), names.map(|name| (name, "same")));
     assert_eq!([&same[0][2], &same[3][2]], ["8 × 1", "4 × 1"]);
@@ -206,7 +211,8 @@ async fn the_default_topics_are_made_without_a_file() {
             of(topic)[3],
             "6 partitions, cleanup.policy=delete, retention.ms=172800000"
         );
-        let letters = "1 partition, cleanup.policy=delete, retention.bytes=-1, retention.ms=-1";
+        let letters =
+            "1 partition, cleanup.policy=delete, max.message.bytes=8388608, retention.bytes=-1, retention.ms=-1";
         assert_eq!(of(&format!("{topic}-dead-letter"))[3], letters);
     }
     assert_eq!(of("market-metadata")[3], "6 partitions, cleanup.policy=compact");

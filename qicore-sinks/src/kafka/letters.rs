@@ -17,8 +17,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 pub struct KafkaLettersConfig {
     /// How to reach the brokers.
     pub connection: Connection,
-    /// The topic; by default that of the message that was refused, followed by `-dead-letter`. It is made where it is
-    /// missing, and keeps its messages for ever.
+    /// The topic; by default that of the message that was refused, followed by `-dead-letter`, and `qicore-dead-letter` for what
+    /// comes from no topic. It is made where it is missing, and keeps its messages for ever.
     pub topic: Option<String>,
 }
 
@@ -36,9 +36,6 @@ struct Writer {
     /// Topics that are there.
     topics: Vec<String>,
 }
-
-/// What is not read from a topic has no topic beside which its letters could be.
-const ELSEWHERE: &str = "qicore-dead-letter";
 
 impl KafkaLetters {
     /// Letters to topics of these brokers.
@@ -63,7 +60,7 @@ impl KafkaLetters {
             .as_str()
             .rsplit_once('/')
             .filter(|_| letter.source == "kafka");
-        let beside = || read.map_or(ELSEWHERE.to_owned(), |(topic, _)| dead_letter_topic(topic));
+        let beside = || dead_letter_topic(read.map(|(topic, _)| topic));
         self.config.topic.clone().unwrap_or_else(beside)
     }
 
@@ -95,7 +92,9 @@ impl DeadLetters for KafkaLetters {
         match &self.config.topic {
             Some(topic) => self.make(&mut writer, topic).await,
             // Whether the brokers can be reached.
-            None => admin::partitions(&self.config.connection, &[ELSEWHERE]).await.map(drop),
+            None => admin::partitions(&self.config.connection, &[&dead_letter_topic(None)])
+                .await
+                .map(drop),
         }
     }
 

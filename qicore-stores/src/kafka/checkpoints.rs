@@ -104,8 +104,11 @@ impl CheckpointLog {
     fn look_for(&self, readers: &Readers, lane: &Lane) -> Result<Option<String>> {
         let partition = self.partition(lane);
         let (low, end) = self.wait_for_end(readers, partition)?;
+        if low >= end {
+            return Ok(None);
+        }
         let mut window = FIRST_WINDOW;
-        while low < end {
+        loop {
             let from = (end - window).max(low);
             let found = self.scan(&readers.committed, partition, from, lane)?;
             if found.is_some() || from == low {
@@ -113,7 +116,6 @@ impl CheckpointLog {
             }
             window = window.saturating_mul(WIDER);
         }
-        Ok(None)
     }
 
     /// The first offset of a partition and the one behind its last, once no transaction from before is open there: what it

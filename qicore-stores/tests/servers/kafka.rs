@@ -271,7 +271,14 @@ fn partitions_of(consumer: &BaseConsumer, topic: &str) -> Option<i32> {
 
 fn watermarks(consumer: &BaseConsumer, topic: &str, until: Instant) -> Vec<(i64, i64)> {
     let partitions = partitions_of(consumer, topic).unwrap_or_else(|| panic!("no topic {topic}"));
-    let of = |partition| consumer.fetch_watermarks(topic, partition, left(until)).unwrap();
+    // A broker tells of a partition a moment before it answers for it.
+    let of = |partition| loop {
+        match consumer.fetch_watermarks(topic, partition, left(until)) {
+            Ok(marks) => return marks,
+            Err(error) => assert!(Instant::now() < until, "{topic}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
     (0..partitions).map(of).collect()
 }
 

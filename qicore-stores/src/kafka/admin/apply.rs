@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use qicore_data::{Error, ErrorKind, Result, RetryAdvice};
 
 use super::client::Admin;
+use super::found::Found;
 use super::plan::planned;
 use super::{Change, Planned, TopicSpec, check_all};
 use crate::kafka::Connection;
@@ -72,7 +73,8 @@ pub async fn create(connection: &Connection, specs: &[TopicSpec]) -> Result<()> 
         }
         let until = Instant::now() + admin.timeout();
         for spec in &specs {
-            while !admin.topic(&spec.name)?.is_some_and(|layout| layout.ready) {
+            let ready = |layout| admin.leads(&spec.name, &layout);
+            while !admin.topic(&spec.name)?.is_some_and(ready) {
                 pause(until).ok_or_else(|| not_seen(spec))?;
             }
         }
@@ -183,8 +185,9 @@ fn settled(
     loop {
         let waits = |(now, asked): (&Planned, &Vec<Change>)| {
             let unseen = asked.iter().any(|change| is_left(change, now));
-            let ready = now.found.as_ref().is_some_and(|found| found.layout.ready);
-            !failures.contains_key(&now.spec.name) && !asked.is_empty() && (unseen || !ready)
+            let ready = |found: &Found| admin.leads(&now.spec.name, &found.layout);
+            let waits = !asked.is_empty() && !failures.contains_key(&now.spec.name);
+            waits && (unseen || !now.found.as_ref().is_some_and(ready))
         };
         match planned(admin, &specs) {
             Ok(now) if !now.iter().zip(asked).any(waits) => return Ok(now),

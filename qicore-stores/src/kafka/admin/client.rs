@@ -54,6 +54,18 @@ impl Asking {
             Some(code) => Err(of_topic("kafka.topics", topic, code)),
         }
     }
+
+    /// Whether the leaders of all partitions of a topic answer for them. A broker tells of a new partition a moment before it
+    /// has taken it up.
+    pub(super) fn leads(&self, topic: &str, layout: &Layout) -> bool {
+        let timeout = self.connection.timeout;
+        let leads = |partition| match self.client.fetch_watermarks(topic, partition, timeout) {
+            Ok(_) => true,
+            // Who may not ask is not to wait for an answer.
+            Err(error) => mapped("kafka.topics", error).kind() == ErrorKind::Unauthorized,
+        };
+        layout.ready && (0..layout.partitions).all(leads)
+    }
 }
 
 fn layout(topic: &MetadataTopic) -> Layout {
@@ -115,6 +127,10 @@ impl Admin {
 
     pub(super) fn topic(&self, topic: &str) -> Result<Option<Layout>> {
         self.asking.topic(topic)
+    }
+
+    pub(super) fn leads(&self, topic: &str, layout: &Layout) -> bool {
+        self.asking.leads(topic, layout)
     }
 
     fn options(&self) -> AdminOptions {

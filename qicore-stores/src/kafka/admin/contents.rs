@@ -73,15 +73,16 @@ impl Contents {
     }
 }
 
-/// The name of the topic that takes what readers of a topic have refused.
-pub fn dead_letter_topic(topic: &str) -> String {
-    format!("{topic}{DEAD_LETTER}")
+/// The name of the topic that takes what readers of a topic have refused, or of that for what comes from no topic.
+pub fn dead_letter_topic(read: Option<&str>) -> String {
+    format!("{}{DEAD_LETTER}", read.unwrap_or("qicore"))
 }
 
-/// All topics that there are by default, with their dead letters and the checkpoints.
+/// All topics that there are by default, with the dead letters and the checkpoints.
 pub fn default_topics() -> Vec<(String, Contents)> {
     let events = DEFAULT_TOPICS.iter().map(|(name, _)| (*name).to_owned());
-    let letters = DEFAULT_TOPICS.iter().map(|(name, _)| dead_letter_topic(name));
+    let read = DEFAULT_TOPICS.iter().map(|(name, _)| Some(*name));
+    let letters = read.chain([None]).map(dead_letter_topic);
     let names = events.chain(letters).chain([checkpoints::DEFAULT_TOPIC.to_owned()]);
     names.map(|name| (name.clone(), Contents::of_name(&name))).collect()
 }
@@ -107,7 +108,7 @@ mod tests {
             assert_eq!(contents, expected, "{event_type}");
         }
         let all = default_topics();
-        assert_eq!(all.len(), 2 * DEFAULT_TOPICS.len() + 1);
+        assert_eq!(all.len(), 2 * DEFAULT_TOPICS.len() + 2);
         assert!(all.iter().all(|(name, contents)| contents.spec(name).check().is_ok()));
     }
 

@@ -14,7 +14,7 @@ pub(super) struct Layout {
     pub(super) partitions: i32,
     /// The least and the most copies of a partition.
     pub(super) replication: (i32, i32),
-    /// Whether every partition has a leader, so that clients can write to all of them.
+    /// Whether every partition has a leader.
     pub(super) ready: bool,
 }
 

@@ -10,13 +10,14 @@
 //! | `analytics-requests` | what analyses are asked for | delete |
 //! | `market-metadata` | instruments: the newest word on each symbol | compact |
 //! | `TOPIC-dead-letter` of each of them | what its readers refused, with the reason | delete, but never by age or size |
+//! | `qicore-dead-letter` | what was refused and comes from no topic | the same |
 //! | `qicore-checkpoints` | positions and state of lanes, written with their rows | compact |
 //!
 //! Events are not compacted: they are keyed by symbol, so that all of a symbol but its newest event would go.
 //!
 //! # Retention
 //! How long events are kept is the brokers' default (7 days), unless it is asked for. Kafka counts it from the messages'
-//! timestamps, which are event times here: what a backfill writes may be older than that from the start.
+//! timestamps, which are event times here; what is so old that it would soon be removed has the time of writing instead.
 //! `message.timestamp.after.max.ms`, on the other side, is how far ahead of the broker's clock a message may be.
 //!
 //! # What is changed

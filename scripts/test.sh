@@ -61,6 +61,7 @@ step "crash campaigns"
 ./scripts/crash-campaign.sh timescale 3
 ./scripts/crash-campaign.sh timescale-wasm 1
 ./scripts/crash-campaign.sh clickhouse 3
+./scripts/crash-campaign.sh platform 2
 
 if command -v cargo-deny >/dev/null; then
   step "licences, bans, sources"

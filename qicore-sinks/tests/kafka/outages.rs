@@ -28,7 +28,13 @@ async fn a_broker_is_killed_at_work() {
             own.restart().await;
         }
         run.await.unwrap().unwrap();
-        assert_same(&place.all().await, &events);
+        let mut found = place.all().await;
+        // Without transactions what was on its way for too long is sent again.
+        if !transactions {
+            let mut seen = std::collections::HashSet::new();
+            found.retain(|event| seen.insert(serde_json::to_string(event).unwrap()));
+        }
+        assert_same(&found, &events);
     }
 }
 

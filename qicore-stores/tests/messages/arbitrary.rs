@@ -1,12 +1,13 @@
 //! Any event that there can be, put together from the columns of its type.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use qicore_data::columns::{self, Cell, Column, Kind};
-use qicore_data::{Decimal, Event, EventType, Level, Timestamp};
+use qicore_data::{Decimal, Enrichment, Event, EventType, InstrumentKind, Label, Level, Timestamp};
 
 pub(crate) fn event() -> impl Strategy<Value = Event> {
     select(EventType::ALL).prop_flat_map(event_of)
@@ -14,7 +15,38 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
 
 pub(crate) fn event_of(event_type: EventType) -> impl Strategy<Value = Event> {
     let cells: Vec<_> = columns::columns(event_type).iter().map(any_cell).collect();
-    cells.prop_map(move |cells| columns::event(event_type, |at| Ok(cells[at].clone())).unwrap())
+    (cells, proptest::option::of(enrichment())).prop_map(move |(cells, enrichment)| {
+        let mut event = columns::event(event_type, |at| Ok(cells[at].clone())).unwrap();
+        event.enrichment = enrichment.map(Arc::new);
+        event
+    })
+}
+
+/// What an event may be enriched with; never nothing, which is no enrichment.
+fn enrichment() -> impl Strategy<Value = Enrichment> {
+    let label = || "[a-zA-Z0-9_:]{1,12}".prop_map(|text| Label::new(&text).unwrap());
+    let names = [label(), label(), label(), label()].prop_map(|names| names.map(Some));
+    let facts = (
+        vec(label(), 0..4),
+        select(InstrumentKind::ALL),
+        any::<bool>(),
+        any::<i64>(),
+    );
+    (names, facts, decimal(), decimal()).prop_map(|(names, (reasons, kind, active, at), price, size)| {
+        let [native, base, quote, quote_currency] = names;
+        Enrichment {
+            validated_at: Some(Timestamp::from_nanos(at)),
+            reasons,
+            native,
+            base,
+            quote,
+            quote_currency,
+            kind: Some(kind).filter(|_| active),
+            active: Some(active),
+            price_step: Some(price),
+            size_step: Some(size).filter(|_| active),
+        }
+    })
 }
 
 fn any_cell(column: &Column) -> BoxedStrategy<Cell<'static>> {

@@ -15,7 +15,7 @@ fn newer() -> prost_reflect::DescriptorPool {
         [
             (
                 "oneof data {",
-                "string region = 40; Decimal fee = 41;\n oneof data { Trade liquidation = 17;",
+                "string region = 40; Decimal fee = 41;\n oneof data { Trade liquidation = 18;",
             ),
             (
                 "message Trade {",

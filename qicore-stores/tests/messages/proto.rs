@@ -49,6 +49,8 @@ fn normalised(event: &DynamicMessage) -> serde_json::Value {
         if let (Some(_), Some(data)) = (field.containing_oneof(), value.as_message()) {
             out.insert("type".into(), field.name().into());
             put_fields(data, &mut out);
+        } else if field.name() == "enrichment" {
+            out.insert(field.name().into(), enrichment(value));
         } else {
             out.insert(field.name().into(), plain(&field, value));
         }
@@ -62,6 +64,19 @@ fn normalised(event: &DynamicMessage) -> serde_json::Value {
         out.insert("metadata".into(), metadata);
     }
     out.into()
+}
+
+/// Each field that is there; reasons are the only list.
+fn enrichment(value: &Value) -> serde_json::Value {
+    let fields = value.as_message().unwrap().fields();
+    let told = fields.map(|(field, value)| {
+        let told = match value {
+            Value::List(reasons) => reasons.iter().map(|reason| reason.as_str().unwrap()).collect(),
+            value => plain(&field, value),
+        };
+        (field.name().to_owned(), told)
+    });
+    serde_json::Value::Object(told.collect())
 }
 
 fn put_fields(message: &DynamicMessage, out: &mut serde_json::Map<String, serde_json::Value>) {

@@ -92,6 +92,10 @@ impl LaneAcks {
         })
     }
 
+    pub(super) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
     fn batches(&self) -> MutexGuard<'_, Batches> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -152,15 +152,7 @@ impl Runner {
         let replayable = self.source.capabilities().replayable;
         let acks = LaneAcks::new(lane.clone(), Arc::clone(&self.shared.commits));
         let tracked = Arc::clone(&acks);
-        let task = LaneTask::new(
-            lane.clone(),
-            Arc::clone(&self.shared),
-            tracked,
-            received,
-            outlets,
-            start,
-            replayable,
-        )?;
+        let task = LaneTask::new(Arc::clone(&self.shared), tracked, received, outlets, start, replayable)?;
         tasks.push(self.spawn(&lane, task.run()));
         self.at_work.begin(lane, tasks, acks);
         Ok(LaneInput {

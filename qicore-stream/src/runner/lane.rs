@@ -61,7 +61,6 @@ const DECODER: &str = "decode";
 
 impl LaneTask {
     pub(super) fn new(
-        lane: Lane,
         shared: Arc<Shared>,
         acks: Arc<LaneAcks>,
         intake: Receiver<Intake>,
@@ -69,6 +68,7 @@ impl LaneTask {
         start: LaneStart,
         replayable: bool,
     ) -> Result<Self> {
+        let lane = acks.lane().clone();
         let mut transforms: Vec<_> = shared.transforms.iter().map(|new| new()).collect();
         for transform in &mut transforms {
             transform.tables(&shared.tables)?;

@@ -35,6 +35,9 @@ impl Ready {
     }
 }
 
+/// After so many messages what was delivered in between is freed: without, this loop is a fifth slower.
+const TURN: usize = 512;
+
 /// How long the broker is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -52,9 +55,7 @@ fn producer(topic: &Topic<'_>, transactions: bool) -> ClientConfig {
         .set("batch.size", "1000000")
         .set("batch.num.messages", "100000")
         .set("queue.buffering.max.messages", "200000")
-        .set("queue.buffering.max.kbytes", "65536")
-        // Nobody counts what went well.
-        .set("delivery.report.only.error", "true");
+        .set("queue.buffering.max.kbytes", "65536");
     if transactions {
         config.set("transactional.id", topic.name());
     }
@@ -92,13 +93,16 @@ pub fn produce(
         if transactions {
             producer.begin_transaction()?;
         }
-        for message in messages {
+        for (number, message) in messages.iter().enumerate() {
             let record = BaseRecord::to(topic.name())
                 .key(&message.key)
                 .payload(&message.payload)
                 .timestamp(message.timestamp)
                 .headers(headers.clone());
             send(&producer, record)?;
+            if number % TURN == 0 {
+                producer.poll(Duration::ZERO);
+            }
         }
         delivered(&producer)?;
         if transactions {
@@ -148,7 +152,8 @@ pub fn consume(topic: &Topic<'_>, partitions: i32, rows: u64) -> Result<Duration
         .set("isolation.level", "read_committed")
         .set("queued.min.messages", "100000")
         .set("queued.max.messages.kbytes", "16384")
-        .set("fetch.wait.max.ms", "50");
+        .set("fetch.wait.max.ms", "50")
+        .set("fetch.queue.backoff.ms", "20");
     let consumer: BaseConsumer = config.create()?;
     let mut from = TopicPartitionList::new();
     for partition in 0..partitions {

@@ -226,19 +226,20 @@ pub(super) fn numbered(rows: &[Staged]) -> impl Iterator<Item = (usize, &Event)>
     })
 }
 
-/// Sends rows, then the checkpoint, and waits for what becomes of them.
+/// Sends the checkpoint and the rows, and waits for what becomes of them. The checkpoint goes first: its partition is added to
+/// the transaction while rows are encoded.
 fn send<'a>(
     routes: &Routes,
     producer: &Producer,
     rows: impl Iterator<Item = (usize, &'a Event)>,
     covering: Option<(&CheckpointLog, &Checkpoint)>,
 ) -> Result<Refused> {
+    if let Some((log, checkpoint)) = covering {
+        log.send(producer, checkpoint, CHECKPOINT)?;
+    }
     let mut sending = Sending::new(routes, producer);
     for (number, event) in rows {
         sending.row(number, event)?;
-    }
-    if let Some((log, checkpoint)) = covering {
-        log.send(producer, checkpoint, CHECKPOINT)?;
     }
     producer.deliver()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use qicore_data::{Error, ErrorKind, Result};
+use qicore_data::{Error, ErrorKind, Result, RetryAdvice};
 use rdkafka::Statistics;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
@@ -128,6 +128,12 @@ impl ProducerContext for Context {
     }
 }
 
+/// How often it is asked whether messages were answered for.
+const ANSWERS: Duration = Duration::from_millis(1);
+/// After so many messages what was delivered in between is freed, so that its memory is used again while it is in the caches.
+/// The thread that sends does it: to free on one thread what another one allocates costs the allocator's locks.
+const TURN: usize = 512;
+
 impl Producer {
     /// Makes a producer; a transactional one ends what others of its id have left unfinished.
     ///
@@ -180,6 +186,9 @@ impl Producer {
         waiting.partition = record.partition;
         waiting.timestamp = record.timestamp;
         waiting.headers = record.headers.map(|headers| headers.owned.clone());
+        if number % TURN == TURN - 1 {
+            self.inner.poll(Duration::ZERO);
+        }
         loop {
             match self.inner.send(waiting) {
                 Ok(()) => return Ok(()),
@@ -198,9 +207,10 @@ impl Producer {
     /// [`Timeout`](ErrorKind::Timeout) where that is not known in time; such messages may be delivered yet.
     pub fn deliver(&self) -> Result<BTreeMap<usize, Error>> {
         // Each message ends by its own timeout.
-        self.inner
-            .flush(Duration::from_secs(3600))
-            .map_err(|error| self.explained("kafka.deliver", error))?;
+        if !self.is_settled_within(Duration::from_secs(3600)) {
+            let error = Error::new(ErrorKind::Timeout, "kafka.deliver", "messages are neither delivered nor failed");
+            return Err(self.inner.context().told.explain(error.with_retry(RetryAdvice::Backoff)));
+        }
         let failed = std::mem::take(
             &mut *self
                 .inner
@@ -211,6 +221,24 @@ impl Producer {
         );
         let told = |(number, error)| (number, self.explained("kafka.deliver", error));
         Ok(failed.into_iter().map(told).collect())
+    }
+
+    /// Waits until no message is on its way. The driver's own `flush` looks up only every tenth of a second.
+    fn is_settled_within(&self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        let mut waiting = self.inner.in_flight_count();
+        while waiting > 0 {
+            self.inner.poll(Duration::ZERO);
+            let left = self.inner.in_flight_count();
+            if left >= waiting {
+                if Instant::now() > until {
+                    return false;
+                }
+                std::thread::sleep(ANSWERS);
+            }
+            waiting = left;
+        }
+        true
     }
 
     /// Begins a transaction.
@@ -236,7 +264,7 @@ impl Producer {
     /// What the brokers fail with: then the producer is of no use any more.
     pub fn abort(&self) -> Result<()> {
         self.inner.purge(PurgeConfig::default().queue().inflight());
-        let _ = self.inner.flush(self.timeout);
+        self.is_settled_within(self.timeout);
         let aborted = self.until_done("kafka.abort", |inner, wait| inner.abort_transaction(wait));
         self.inner
             .context()

@@ -128,6 +128,8 @@ impl Consumer {
             .set("queued.min.messages", "100000")
             .set("queued.max.messages.kbytes", kilobytes.to_string())
             .set("fetch.wait.max.ms", "50")
+            // A partition whose queue was full is fetched again as soon as there is room, not a second later.
+            .set("fetch.queue.backoff.ms", "20")
             .set("statistics.interval.ms", "1000");
         let inbox = Arc::new(Inbox::default());
         let context = Context::new(Arc::clone(&inbox), config.release_within);

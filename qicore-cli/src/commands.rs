@@ -128,7 +128,7 @@ impl<W: Write> DecodeOutput for Lines<W> {
         let Self(out, line) = self;
         for event in events {
             line.clear();
-            let written = serde_json::to_writer(&mut *line, event).map_err(std::io::Error::from);
+            let written = event.append_json(line).map_err(std::io::Error::from);
             line.push(b'\n');
             written
                 .and_then(|()| out.write_all(line))

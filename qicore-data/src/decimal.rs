@@ -208,32 +208,37 @@ fn parse_exponent(text: &[u8]) -> Result<i64, DecimalError> {
 #[derive(Debug)]
 pub struct DecimalText {
     buffer: [u8; 40],
-    start: usize,
+    len: usize,
 }
 
 impl DecimalText {
     /// Writes `value` out.
     #[inline]
     pub fn new(value: Decimal) -> Self {
-        let mut text = Self {
-            buffer: [0; 40],
-            start: 40,
-        };
         let parts = value.unpack();
-        let mut scale = parts.scale;
-        if parts.hi == 0 {
-            text.digits_u64((u64::from(parts.mid) << 32) | u64::from(parts.lo), &mut scale);
-        } else {
-            text.digits_u128(value.mantissa().unsigned_abs(), &mut scale);
-        }
-        while scale > 0 {
-            text.push_fraction(b'0', &mut scale);
-        }
-        if text.buffer.get(text.start).is_none_or(|byte| *byte == b'.') {
-            text.push(b'0');
-        }
+        let mut text = Self {
+            buffer: [b'0'; 40],
+            len: 0,
+        };
+        let mut digits = itoa::Buffer::new();
+        let digits = match parts.hi {
+            0 => digits.format((u64::from(parts.mid) << 32) | u64::from(parts.lo)),
+            _ => digits.format(value.mantissa().unsigned_abs()),
+        };
         if parts.negative && !value.is_zero() {
-            text.push(b'-');
+            text.push(b"-");
+        }
+        let scale = parts.scale as usize;
+        let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
+        match whole {
+            "" => text.push(b"0"),
+            whole => text.push(whole.as_bytes()),
+        }
+        if scale > 0 {
+            text.push(b".");
+            // What the buffer is filled with: 0.05 has a mantissa of 5.
+            text.len += scale - fraction.len();
+            text.push(fraction.as_bytes());
         }
         text
     }
@@ -241,40 +246,19 @@ impl DecimalText {
     /// The text.
     #[inline]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.buffer[self.start..]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The text's bytes, all of them ASCII.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.buffer[..self.len]
     }
 
     #[inline]
-    fn push(&mut self, byte: u8) {
-        self.start -= 1;
-        self.buffer[self.start] = byte;
-    }
-
-    #[inline]
-    fn push_fraction(&mut self, byte: u8, scale: &mut u32) {
-        self.push(byte);
-        if *scale > 0 {
-            *scale -= 1;
-            if *scale == 0 {
-                self.push(b'.');
-            }
-        }
-    }
-
-    #[inline]
-    fn digits_u64(&mut self, mut rest: u64, scale: &mut u32) {
-        while rest > 0 {
-            self.push_fraction(b'0' + (rest % 10) as u8, scale);
-            rest /= 10;
-        }
-    }
-
-    #[cold]
-    fn digits_u128(&mut self, mut rest: u128, scale: &mut u32) {
-        while rest > 0 {
-            self.push_fraction(b'0' + (rest % 10) as u8, scale);
-            rest /= 10;
-        }
+    fn push(&mut self, part: &[u8]) {
+        self.buffer[self.len..][..part.len()].copy_from_slice(part);
+        self.len += part.len();
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use one_of_each::one_of_each;
 use proptest::prelude::*;
-use qicore_data::{Decimal, Enrichment, Event, InstrumentKind, Label, Quality, Timestamp};
+use qicore_data::{Data, Decimal, Enrichment, Event, InstrumentKind, Label, Quality, Timestamp, TradeId};
 
 #[test]
 fn the_written_form() {
@@ -22,6 +22,40 @@ fn what_is_written_is_read_back() {
     for event in one_of_each() {
         let line = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event, "{line}");
+    }
+}
+
+/// The direct way to JSON text writes what the way through serde writes.
+#[track_caller]
+fn written_alike(event: &Event) {
+    let mut text = b"before".to_vec();
+    event.append_json(&mut text).unwrap();
+    let expected = format!("before{}", serde_json::to_string(event).unwrap());
+    assert_eq!(String::from_utf8(text).unwrap(), expected);
+}
+
+#[test]
+fn both_ways_to_write_agree() {
+    one_of_each().iter().for_each(written_alike);
+}
+
+#[test]
+fn texts_with_something_to_escape_are_written_alike() {
+    for mut event in one_of_each() {
+        for text in ["a\"b", "a\\b", "ÅÄ"] {
+            event.exchange = text.parse().unwrap();
+            event.symbol = format!("{text}/{text}").parse().unwrap();
+            event.source = Label::new(text).unwrap();
+            written_alike(&event);
+        }
+        for text in ["a\"b", "a\\b", "a\nb", "\u{1}", "\u{7f}", "ÅÄ\u{2028}", ""] {
+            match &mut event.data {
+                Data::Trade(trade) => trade.id = Some(TradeId::new(text)),
+                Data::Alert(alert) => alert.message = text.into(),
+                _ => continue,
+            }
+            written_alike(&event);
+        }
     }
 }
 
@@ -108,6 +142,7 @@ proptest! {
         let mut event = one_of_each().swap_remove(which);
         let bare = serde_json::to_string(&event).unwrap();
         event.enrichment = enrichment.map(Arc::new);
+        written_alike(&event);
         let line = serde_json::to_string(&event).unwrap();
         prop_assert_eq!(line == bare, event.enrichment.is_none());
         prop_assert!(!line.contains("null"), "{}", line);

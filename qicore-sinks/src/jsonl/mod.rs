@@ -54,7 +54,9 @@ pub struct Lines;
 impl Encoder for Lines {
     fn append(&mut self, rows: &[Row<'_>], out: &mut Vec<u8>, _rejected: &mut Vec<RejectedRow>) -> Result<()> {
         for row in rows {
-            serde_json::to_writer(&mut *out, row.event).map_err(|error| defect("jsonl.write", error))?;
+            row.event
+                .append_json(out)
+                .map_err(|error| defect("jsonl.write", error))?;
             out.push(b'\n');
         }
         Ok(())

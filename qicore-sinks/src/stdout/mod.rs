@@ -63,7 +63,7 @@ impl Sink for Stdout {
 fn write_lines(out: &mut impl Write, delivery: &Delivery) -> io::Result<()> {
     let mut lines = Vec::new();
     for event in delivery.iter() {
-        serde_json::to_writer(&mut lines, event)?;
+        event.append_json(&mut lines)?;
         lines.push(b'\n');
     }
     out.write_all(&lines)?;

@@ -208,8 +208,16 @@ impl Producer {
     pub fn deliver(&self) -> Result<BTreeMap<usize, Error>> {
         // Each message ends by its own timeout.
         if !self.is_settled_within(Duration::from_secs(3600)) {
-            let error = Error::new(ErrorKind::Timeout, "kafka.deliver", "messages are neither delivered nor failed");
-            return Err(self.inner.context().told.explain(error.with_retry(RetryAdvice::Backoff)));
+            let error = Error::new(
+                ErrorKind::Timeout,
+                "kafka.deliver",
+                "messages are neither delivered nor failed",
+            );
+            return Err(self
+                .inner
+                .context()
+                .told
+                .explain(error.with_retry(RetryAdvice::Backoff)));
         }
         let failed = std::mem::take(
             &mut *self

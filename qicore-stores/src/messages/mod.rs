@@ -75,7 +75,8 @@ impl Encoding {
     pub fn encode(self, event: &Event, out: &mut Vec<u8>) -> Result<()> {
         let before = out.len();
         let written = match self {
-            Self::Json => serde_json::to_writer(&mut *out, event)
+            Self::Json => event
+                .append_json(out)
                 .map_err(|error| Error::new(ErrorKind::Unsupported, "messages.json", error.to_string())),
             Self::Protobuf => protobuf::encode(event, out),
         };

@@ -1,166 +1,21 @@
-//! The serde form of [`Event`]: the project's normalised JSON.
-//!
-//! Written by hand because an internally tagged, flattened enum makes serde buffer each value before it reads it.
+//! Reading.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
 use serde::de::Error as _;
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
 
-use super::types::{
+use super::super::types::{
     Alert, Book, BookKind, Candle, Checksum, Gap, GapReason, Instrument, InstrumentKind, Origin, Price, Quality, Quote,
     Series, Severity, Side, Ticker, Trade,
 };
-use super::{Data, Enrichment, Event, EventType, Level, Levels, TradeId};
-use crate::decimal::{DecimalText, Quoted};
+use super::super::{Data, Enrichment, Event, EventType, Level, Levels, TradeId};
+use crate::decimal::Quoted;
 use crate::intern::{Exchange, Label, Symbol};
 use crate::time::Timestamp;
 use crate::timeframe::Timeframe;
-
-/// Adds entries to a JSON object; absent optional values are left out.
-struct Fields<M>(M);
-
-impl<M: SerializeMap> Fields<M> {
-    #[inline]
-    fn put<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<&mut Self, M::Error> {
-        self.0.serialize_entry(name, value)?;
-        Ok(self)
-    }
-
-    #[inline]
-    fn put_some<T: Serialize>(&mut self, name: &'static str, value: Option<&T>) -> Result<&mut Self, M::Error> {
-        match value {
-            Some(value) => self.put(name, value),
-            None => Ok(self),
-        }
-    }
-
-    #[inline]
-    fn decimal(&mut self, name: &'static str, value: Decimal) -> Result<&mut Self, M::Error> {
-        self.put(name, DecimalText::new(value).as_str())
-    }
-
-    #[inline]
-    fn some_decimal(&mut self, name: &'static str, value: Option<Decimal>) -> Result<&mut Self, M::Error> {
-        match value {
-            Some(value) => self.decimal(name, value),
-            None => Ok(self),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Metadata {
-    source: Origin,
-    quality: Quality,
-    #[serde(skip_serializing_if = "is_zero")]
-    revision: u32,
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
-impl Serialize for Event {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = Fields(serializer.serialize_map(None)?);
-        fields
-            .put("type", self.event_type().as_str())?
-            .put("exchange", &self.exchange)?
-            .put("symbol", &self.symbol)?
-            .put("timestamp", &self.timestamp)?
-            .put_some("received", self.received.as_ref())?
-            .put("source", &self.source)?;
-        if self.quality != Quality::High && self.event_type() != EventType::Candle {
-            fields.put("quality", &self.quality)?;
-        }
-        self.data.write(&mut fields, self.quality)?;
-        fields.put_some("enrichment", self.enrichment.as_ref())?;
-        fields.0.end()
-    }
-}
-
-impl Data {
-    fn write<M: SerializeMap>(&self, fields: &mut Fields<M>, quality: Quality) -> Result<(), M::Error> {
-        match self {
-            Self::Trade(trade) => fields
-                .put_some("id", trade.id.as_ref())?
-                .put_some("side", trade.side.as_ref())?
-                .decimal("price", trade.price)?
-                .decimal("size", trade.size)?,
-            Self::Quote(quote) => fields
-                .decimal("bid", quote.bid)?
-                .decimal("bid_size", quote.bid_size)?
-                .decimal("ask", quote.ask)?
-                .decimal("ask_size", quote.ask_size)?,
-            Self::Ticker(ticker) => fields
-                .decimal("last", ticker.last)?
-                .some_decimal("bid", ticker.bid)?
-                .some_decimal("ask", ticker.ask)?
-                .some_decimal("open", ticker.open)?
-                .some_decimal("high", ticker.high)?
-                .some_decimal("low", ticker.low)?
-                .some_decimal("volume", ticker.volume)?
-                .some_decimal("quote_volume", ticker.quote_volume)?,
-            Self::Book(book) => fields
-                .put("kind", &book.kind)?
-                .put_some("sequence", book.sequence.as_ref())?
-                .put("bids", book.levels.bids())?
-                .put("asks", book.levels.asks())?
-                .put_some("checksum", book.checksum.as_ref())?,
-            Self::Candle(candle) => fields
-                .put("timeframe", &candle.timeframe)?
-                .decimal("open", candle.open)?
-                .decimal("high", candle.high)?
-                .decimal("low", candle.low)?
-                .decimal("close", candle.close)?
-                .decimal("volume", candle.volume)?
-                .some_decimal("quote_volume", candle.quote_volume)?
-                .put_some("trades", candle.trades.as_ref())?
-                .put("closed", &candle.closed)?
-                .put(
-                    "metadata",
-                    &Metadata {
-                        source: candle.origin,
-                        quality,
-                        revision: candle.revision,
-                    },
-                )?,
-            Self::Price(price) => fields
-                .decimal("price", price.price)?
-                .some_decimal("market_cap", price.market_cap)?
-                .some_decimal("volume_24h", price.volume_24h)?
-                .some_decimal("change_24h", price.change_24h)?,
-            Self::Instrument(instrument) => fields
-                .put("native", &instrument.native)?
-                .put("base", &instrument.base)?
-                .put("quote", &instrument.quote)?
-                .put("kind", &instrument.kind)?
-                .put("active", &instrument.active)?
-                .some_decimal("price_step", instrument.price_step)?
-                .some_decimal("size_step", instrument.size_step)?,
-            Self::Series(series) => fields
-                .put("name", &series.name)?
-                .decimal("value", series.value)?
-                .put_some("params", series.params.as_deref().as_ref())?,
-            Self::Gap(gap) => fields
-                .put("from", &gap.from)?
-                .put("to", &gap.to)?
-                .put("reason", &gap.reason)?
-                .put_some("missed", gap.missed.as_ref())?,
-            Self::Alert(alert) => fields
-                .put("rule", &alert.rule)?
-                .put("severity", &alert.severity)?
-                .put("message", &*alert.message)?
-                .some_decimal("value", alert.value)?
-                .some_decimal("threshold", alert.threshold)?,
-        };
-        Ok(())
-    }
-}
 
 /// All fields of all kinds. Names that several kinds share have the same type in each, but for `kind` and `quote`.
 #[derive(Deserialize)]

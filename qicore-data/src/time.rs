@@ -224,45 +224,48 @@ impl TimestampText {
     pub fn new(at: Timestamp) -> Self {
         let mut buffer = *b"0000-00-00T00:00:00.000000000Z";
         let secs = at.0.div_euclid(NANOS);
-        let mut nanos = at.0.rem_euclid(NANOS);
+        let nanos = at.0.rem_euclid(NANOS) as u32;
         let (year, month, day) = civil_from_days(secs.div_euclid(DAY));
-        let of_day = secs.rem_euclid(DAY);
+        let of_day = secs.rem_euclid(DAY) as u32;
+        let (year, month, day) = (year as u32, month as u32, day as u32);
         let fields = [
-            year / 100,
-            year % 100,
-            month,
-            day,
-            of_day / 3600,
-            of_day / 60 % 60,
-            of_day % 60,
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, of_day / 3600),
+            (14, of_day / 60 % 60),
+            (17, of_day % 60),
+            (20, nanos / 10_000_000),
+            (22, nanos / 100_000 % 100),
+            (24, nanos / 1000 % 100),
+            (26, nanos / 10 % 100),
         ];
-        for (from, field) in [0, 2, 5, 8, 11, 14, 17].into_iter().zip(fields) {
+        for (from, field) in fields {
             buffer[from] = b'0' + (field / 10) as u8;
             buffer[from + 1] = b'0' + (field % 10) as u8;
         }
-        if nanos == 0 {
-            buffer[19] = b'Z';
-            return Self { buffer, len: 20 };
+        buffer[28] = b'0' + (nanos % 10) as u8;
+        // A fraction without zeros at its end, or none with its point.
+        let mut len = 29;
+        while len > 20 && buffer[len - 1] == b'0' {
+            len -= 1;
         }
-        let mut digits = 9;
-        while nanos % 10 == 0 {
-            nanos /= 10;
-            digits -= 1;
+        if len == 20 {
+            len = 19;
         }
-        for place in (20..20 + digits).rev() {
-            buffer[place] = b'0' + (nanos % 10) as u8;
-            nanos /= 10;
-        }
-        buffer[20 + digits] = b'Z';
-        Self {
-            buffer,
-            len: 21 + digits,
-        }
+        buffer[len] = b'Z';
+        Self { buffer, len: len + 1 }
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.buffer[..self.len]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The text's bytes, all of them ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.buffer[..self.len]
     }
 }
 

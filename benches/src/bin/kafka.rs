@@ -15,9 +15,8 @@ use tokio::runtime::Runtime;
 
 /// Rows of a sample.
 const ROWS: u64 = 400_000;
-/// Rows of a delivery with transactions, and without: what the sink asks for.
-const TRANSACTION: usize = 50_000;
-const PLAIN: usize = 20_000;
+/// Rows of a delivery: what the sink asks for.
+const TOGETHER: usize = 50_000;
 const ROUNDS: usize = 5;
 
 fn main() -> Result<()> {
@@ -93,13 +92,13 @@ impl Cases<'_> {
 
     /// One lane, in transactions and without, against a producer of ready-made messages.
     fn sink(&self, name: &str, event_type: EventType, events: &[Event]) -> Result<()> {
-        for (variant, transactions, together) in [("transactions", true, TRANSACTION), ("plain", false, PLAIN)] {
+        for (variant, transactions) in [("transactions", true), ("plain", false)] {
             let name = format!("kafka/sink-{name}-{variant}");
             if !(self.wanted)(&name) {
                 continue;
             }
             let ready = Ready::of(events)?;
-            let lanes = deliveries(events, 1, together);
+            let lanes = deliveries(events, 1, TOGETHER);
             let ours = &mut || {
                 let topic = self.kafka.topic(PARTITIONS)?;
                 let took = rows::timed(&self.runtime, topic.sink(transactions), &lanes)?.writing;
@@ -108,7 +107,7 @@ impl Cases<'_> {
             };
             let reference = &mut || {
                 let topic = self.kafka.topic(PARTITIONS)?;
-                let took = kafka::produce(&topic, event_type, &ready, together, transactions)?;
+                let took = kafka::produce(&topic, event_type, &ready, TOGETHER, transactions)?;
                 all_there(&topic)?;
                 Ok(took)
             };
@@ -131,7 +130,7 @@ impl Cases<'_> {
     /// A new topic with these events.
     fn filled(&self, event_type: EventType, events: &[Event]) -> Result<Topic<'_>> {
         let topic = self.kafka.topic(PARTITIONS)?;
-        kafka::produce(&topic, event_type, &Ready::of(events)?, PLAIN, false)?;
+        kafka::produce(&topic, event_type, &Ready::of(events)?, TOGETHER, false)?;
         Ok(topic)
     }
 
@@ -199,7 +198,7 @@ impl Cases<'_> {
         let rows = 5 * ROWS;
         let topic = self.kafka.topic(2)?;
         let trades = Ready::of(&events(EventType::Trade, rows)?)?;
-        kafka::produce(&topic, EventType::Trade, &trades, PLAIN, false)?;
+        kafka::produce(&topic, EventType::Trade, &trades, TOGETHER, false)?;
         drop(trades);
         let work = (rows as f64, rows as f64);
         let run = |count| kafka::workers(count, &topic, rows);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// A transaction costs a few round trips, whatever is in it: it gathers for as long as readers do not mind.
 pub(super) const TRANSACTION: BatchPolicy = BatchPolicy::new(50_000, 16 << 20, Duration::from_millis(100));
-pub(super) const PLAIN: BatchPolicy = BatchPolicy::new(20_000, 8 << 20, Duration::from_millis(10));
+pub(super) const PLAIN: BatchPolicy = BatchPolicy::new(50_000, 16 << 20, Duration::from_millis(10));
 
 /// What is written, and where.
 #[derive(Debug, Clone, Deserialize)]

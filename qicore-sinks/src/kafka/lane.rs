@@ -41,9 +41,6 @@ impl LaneWriter for Writer {
 
     async fn take_up(&mut self) -> Result<Option<Checkpoint>> {
         self.staged.clear();
-        if self.shared.log.is_none() {
-            return Ok(None);
-        }
         let held = self.blocking(|session| session.take_up()).await?;
         self.finished = held.as_ref().is_some_and(|held| held.finished);
         Ok(held)

@@ -41,6 +41,10 @@ impl Routes {
         topics
     }
 
+    pub(super) fn destinations(&self) -> Vec<&str> {
+        Self::topics(&self.config)
+    }
+
     fn headers(&self, event_type: EventType, source: Label) -> Headers {
         let mut known = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Headers::of(event_type, source, self.config.encoding);

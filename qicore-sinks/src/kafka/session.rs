@@ -62,7 +62,7 @@ impl Session {
         }
     }
 
-    /// Takes the lane from whoever has written it: that one's transaction is ended.
+    /// Connects, and takes the lane from whoever has written it: that one's transaction is ended.
     pub(super) fn take_up(&mut self) -> Result<Option<Checkpoint>> {
         self.producer = None;
         let producer = self.open()?;
@@ -80,7 +80,9 @@ impl Session {
         if self.shared.log.is_some() {
             config.transactional_id = Some(format!("{}/{}", self.shared.prefix, self.lane));
         }
-        Producer::open(&self.shared.connection, &config)
+        let producer = Producer::open(&self.shared.connection, &config)?;
+        producer.find(&self.shared.routes.destinations())?;
+        Ok(producer)
     }
 
     /// Writes rows without a transaction, and tells those that a broker refuses.

@@ -174,6 +174,18 @@ impl Producer {
         Ok(producer)
     }
 
+    /// Asks where topics lie, so that the first messages need not wait for it.
+    ///
+    /// # Errors
+    /// What the brokers fail with.
+    pub fn find(&self, topics: &[&str]) -> Result<()> {
+        for topic in topics {
+            let found = self.inner.client().fetch_metadata(Some(topic), self.timeout);
+            found.map_err(|error| self.explained("kafka.find", error))?;
+        }
+        Ok(())
+    }
+
     /// Takes a message, which is delivered later; waits while too many are on their way. `number` is what
     /// [`deliver`](Self::deliver) calls it.
     ///

@@ -27,6 +27,16 @@ pub(super) trait Object {
         self.entry(name, text)
     }
 
+    #[inline]
+    fn decimal(&mut self, name: &'static str, value: Decimal) -> Result<(), Self::Error> {
+        self.entry(name, DecimalText::new(value).as_str())
+    }
+
+    #[inline]
+    fn timestamp(&mut self, name: &'static str, at: Timestamp) -> Result<(), Self::Error> {
+        self.entry(name, &at)
+    }
+
     fn levels(&mut self, name: &'static str, levels: &[Level]) -> Result<(), Self::Error> {
         self.entry(name, levels)
     }
@@ -67,6 +77,12 @@ impl<'a> Text<'a> {
     }
 
     #[inline]
+    fn quoted_entry(&mut self, name: &'static str, text: &[u8]) {
+        self.key(name, text.len() + 2);
+        self.quoted(text);
+    }
+
+    #[inline]
     fn quoted(&mut self, text: &[u8]) {
         self.out.push(b'"');
         self.out.extend_from_slice(text);
@@ -84,8 +100,7 @@ impl Object for Text<'_> {
 
     #[inline]
     fn plain(&mut self, name: &'static str, text: &str) -> Result<(), serde_json::Error> {
-        self.key(name, text.len() + 2);
-        self.quoted(text.as_bytes());
+        self.quoted_entry(name, text.as_bytes());
         Ok(())
     }
 
@@ -97,6 +112,18 @@ impl Object for Text<'_> {
             false => self.plain(name, text),
             true => self.entry(name, text),
         }
+    }
+
+    #[inline]
+    fn decimal(&mut self, name: &'static str, value: Decimal) -> Result<(), serde_json::Error> {
+        self.quoted_entry(name, DecimalText::new(value).as_bytes());
+        Ok(())
+    }
+
+    #[inline]
+    fn timestamp(&mut self, name: &'static str, at: Timestamp) -> Result<(), serde_json::Error> {
+        self.quoted_entry(name, TimestampText::new(at).as_bytes());
+        Ok(())
     }
 
     fn levels(&mut self, name: &'static str, levels: &[Level]) -> Result<(), serde_json::Error> {
@@ -160,7 +187,7 @@ impl<O: Object> Fields<O> {
 
     #[inline]
     pub(super) fn timestamp(&mut self, name: &'static str, at: Timestamp) -> Result<&mut Self, O::Error> {
-        self.0.plain(name, TimestampText::new(at).as_str())?;
+        self.0.timestamp(name, at)?;
         Ok(self)
     }
 
@@ -174,7 +201,7 @@ impl<O: Object> Fields<O> {
 
     #[inline]
     pub(super) fn decimal(&mut self, name: &'static str, value: Decimal) -> Result<&mut Self, O::Error> {
-        self.0.plain(name, DecimalText::new(value).as_str())?;
+        self.0.decimal(name, value)?;
         Ok(self)
     }
 

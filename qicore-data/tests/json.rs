@@ -136,7 +136,70 @@ fn label_of(text: Option<&str>) -> Option<Label> {
     text.map(|text| Label::new(text).unwrap())
 }
 
+/// A written event with some of its bytes put, changed or removed.
+fn damaged() -> impl Strategy<Value = String> {
+    let bytes = "\"\\{}[],: 019.-+eEZTnulltrue\u{1}\u{e9}";
+    let letter = prop::sample::select(bytes.chars().collect::<Vec<_>>());
+    let cuts = prop::collection::vec((any::<prop::sample::Index>(), 0usize..3, letter), 0..4);
+    (0usize..10, prop::option::of(enrichment()), cuts).prop_map(|(which, enrichment, cuts)| {
+        let mut event = one_of_each().swap_remove(which);
+        event.enrichment = enrichment.map(Arc::new);
+        let mut text: Vec<char> = serde_json::to_string(&event).unwrap().chars().collect();
+        for (place, what, letter) in cuts {
+            let at = place.index(text.len());
+            match what {
+                0 => text.insert(at, letter),
+                1 => text[at] = letter,
+                _ => drop(text.remove(at)),
+            }
+        }
+        text.into_iter().collect()
+    })
+}
+
+#[test]
+fn what_is_not_as_we_write_it_is_read_all_the_same() {
+    let line = r#"{"type":"trade","exchange":"x","symbol":"A/B","timestamp":"2026-01-01T00:00:00Z","source":"x","id":"7","price":"1","size":"2"}"#;
+    let event = Event::from_json(line).unwrap();
+    for other in [
+        line.replace("\"price\":\"1\",\"size\":\"2\"", "\"size\":\"2\",\"price\":\"1\""),
+        line.replace("\"price\"", "\"note\":[{}],\"price\""),
+        line.replace(":", " : ").replace(" : 00", ":00"),
+        line.replace("\"7\"", "\"\\u0037\""),
+        line.replace("\"1\"", "\"\\u0031\""),
+        format!(" {line}\n"),
+    ] {
+        assert_eq!(Event::from_json(&other).unwrap(), event, "{other}");
+    }
+    for wrong in [
+        line.replace("}", ",\"size\":\"2\"}"),
+        line.replace("\"1\"", "\"1\\\""),
+        line.replace("\"7\"", "\"7\u{1}\""),
+        line.replace("}", "}}"),
+        line.replace("}", ""),
+    ] {
+        let told = Event::from_json(&wrong).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            serde_json::from_str::<Event>(&wrong).unwrap_err().to_string(),
+            "{wrong}"
+        );
+    }
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    /// Both ways to read agree on everything.
+    #[test]
+    fn both_ways_to_read_agree(text in damaged()) {
+        let read = |event: Result<Event, serde_json::Error>| {
+            // Equal decimals may have different zeros at their ends.
+            event.map(|event| (serde_json::to_string(&event).unwrap(), event)).map_err(|error| error.to_string())
+        };
+        prop_assert_eq!(read(Event::from_json(&text)), read(serde_json::from_str(&text)));
+    }
+
     #[test]
     fn any_enrichment_is_read_back(enrichment in prop::option::of(enrichment()), which in 0usize..10) {
         let mut event = one_of_each().swap_remove(which);

@@ -45,7 +45,7 @@ fn main() -> Result<()> {
         let table = qicore::stores::timescale::Table::of(EventType::Trade).ok_or("no such table")?;
         cases.store(
             "timescale",
-            (ROWS, 20_000),
+            (4 * ROWS, 20_000),
             || bench.empty(table),
             || bench.sink(PARTITIONS as u32),
         )?;

@@ -99,5 +99,5 @@ impl Encoding {
 fn decode_json(payload: &[u8]) -> std::result::Result<Event, String> {
     // `from_slice` would check every string of the payload by itself, which takes longer.
     let text = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    Event::from_json(text).map_err(|error| error.to_string())
 }

@@ -4,4 +4,5 @@
 
 mod fields;
 mod read;
+mod scan;
 mod write;

@@ -196,11 +196,14 @@ impl ConsumerContext for Context {
     }
 }
 
+/// How long a consumer that is closed may wait for the thread that serves its group.
+const SERVING: Duration = Duration::from_millis(10);
+
 /// Serves the group until the consumer closes.
 pub(super) fn poll(consumer: Arc<BaseConsumer<Context>>, inbox: Arc<Inbox>) -> Result<JoinHandle<()>> {
     let serve = move || {
         while !inbox.closing.load(Relaxed) {
-            match consumer.poll(Duration::from_millis(100)) {
+            match consumer.poll(SERVING) {
                 None | Some(Err(KafkaError::PartitionEOF(_))) => {}
                 Some(Ok(message)) => inbox.put(Notice::Astray(TopicPartition {
                     topic: message.topic().into(),

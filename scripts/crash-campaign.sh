@@ -9,7 +9,7 @@
 #   scripts/crash-campaign.sh platform ROUNDS       workers and servers, through Kafka to PostgreSQL and ClickHouse
 #   scripts/crash-campaign.sh platform-timescale ROUNDS  the same with TimescaleDB
 #
-# A line a round on stderr; SIGTERM ends the campaign after the round. The last line: rounds=… kills=… expected=… rows=… lost=0 duplicated=0
+# The program is built, unless QICORE_PROGRAM names one. A line a round on stderr; SIGTERM ends the campaign after the round. The last line: rounds=… kills=… expected=… rows=… lost=0 duplicated=0
 set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { sed -n '5,10s/^# *//p' "$0" >&2; exit 2; }
@@ -73,8 +73,11 @@ told() { echo "expected=$expected rows=$found"; }
 
 # shellcheck source=/dev/null
 . "scripts/campaigns/$script.sh"
-cargo build --quiet -p qicore-cli --features "$campaign_features"
-qicore=${CARGO_TARGET_DIR:-target}/debug/qicore
+qicore=${QICORE_PROGRAM:-}
+if [ -z "$qicore" ]; then
+  cargo build --quiet -p qicore-cli --features "$campaign_features"
+  qicore=${CARGO_TARGET_DIR:-target}/debug/qicore
+fi
 if declare -F campaign_begin >/dev/null; then campaign_begin; fi
 # A wish to stop ends the campaign after the round.
 stop=

@@ -308,6 +308,26 @@ async fn recorded_pace() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn recordings_of_different_years_follow_each_other() {
+    let began = tokio::time::Instant::now();
+    let names = ["COINBASE", "KRAKEN", "BINANCE"];
+    let mut replay = Replay::new(names.map(example)).pace(Pace::Times(1.0));
+    let batches = drain(&mut replay).await;
+    // Kraken's was made half a year before that of Binance, and five years before that of Coinbase. None takes a minute.
+    assert!(began.elapsed() < Duration::from_secs(180), "{:?}", began.elapsed());
+    let frames = batches.iter().filter_map(|batch| match &batch.content {
+        Content::Frames(frames) => Some(frames),
+        _ => None,
+    });
+    let mut months: Vec<_> = frames
+        .flatten()
+        .map(|frame| frame.received.unwrap().date()[..7].to_owned())
+        .collect();
+    months.dedup();
+    assert_eq!(months, ["2021-04", "2021-10", "2026-08"]);
+}
+
 #[tokio::test]
 async fn a_dropped_future_loses_nothing() {
     let whole = frames(&drain(&mut Replay::recording(example("KRAKEN"))).await);

@@ -16,7 +16,8 @@ pub enum Pace {
     /// As fast as the pipeline takes it (`"full"`).
     #[default]
     Full,
-    /// So many times as fast as it was recorded: `1.0` as recorded, `10` ten times as fast.
+    /// So many times as fast as it was recorded: `1.0` as recorded, `10` ten times as fast. Pauses that would last for more than
+    /// an hour are passed over.
     Times(f64),
 }
 

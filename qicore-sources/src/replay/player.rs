@@ -14,6 +14,9 @@ use super::stream::Stream;
 /// So many files are read at a time at full speed: enough for all cores, and few open files.
 const MOST_READERS: usize = 16;
 
+/// A longer pause is none between two messages but between two recordings, made in different years perhaps.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// Starts a reader.
 pub(crate) type Start = Box<dyn FnOnce() -> Result<Stream> + Send>;
 
@@ -25,8 +28,10 @@ pub(crate) struct Player {
     /// The stream that is asked first for the next batch.
     turn: usize,
     ends: VecDeque<Batch>,
-    /// When playing began, and the recorded time it began with.
+    /// When playing began, and the recorded time it began with; begun anew after a pause that is passed over.
     clock: Option<(Instant, Timestamp)>,
+    /// The recorded time that playing has come to.
+    played: Option<Timestamp>,
     resume: Arc<dyn Resume>,
 }
 
@@ -44,6 +49,7 @@ impl Player {
             turn: 0,
             ends: VecDeque::new(),
             clock: None,
+            played: None,
             resume,
         }
     }
@@ -112,14 +118,16 @@ impl Player {
         let Some(due) = stream.due() else {
             return Ok(stream.take(limit, Timestamp::from_nanos(i64::MIN)));
         };
+        if self
+            .played
+            .is_some_and(|played| Pace::scaled(factor, due.since(played)) > LONGEST_PAUSE)
+        {
+            self.clock = None;
+        }
+        self.played = Some(due);
         let (began, first) = *self.clock.get_or_insert_with(|| (Instant::now(), due));
-        // A day at a time, since an instant cannot lie arbitrarily far ahead.
-        let day = Duration::from_secs(86_400);
-        while let Some(rest) = Pace::scaled(factor, due.since(first)).checked_sub(began.elapsed()) {
-            if rest.is_zero() {
-                break;
-            }
-            sleep_until(Instant::now() + rest.min(day)).await;
+        if let Some(rest) = Pace::scaled(factor, due.since(first)).checked_sub(began.elapsed()) {
+            sleep_until(Instant::now() + rest).await;
         }
         let played = began.elapsed().as_secs_f64() * factor;
         let played = Duration::try_from_secs_f64(played).unwrap_or(Duration::MAX);

@@ -36,6 +36,27 @@ async fn any_client_can_read_it() {
     assert_same(&place.all().await, &events);
 }
 
+/// Offsets tell the order, not times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_may_go_backwards() {
+    let place = Place::new().await;
+    let sink = open(&place, "p").await;
+    held(&sink, "l").await;
+    let mut events = qicore_stream::testkit::trades(0..300);
+    let times: Vec<_> = events.iter().rev().map(|event| event.timestamp).collect();
+    for (event, time) in events.iter_mut().zip(times) {
+        event.timestamp = time;
+    }
+    assert_done(&sink.write(&delivery("l", 0, events[..200].to_vec())).await.unwrap());
+    assert_done(&sink.write(&delivery("l", 200, events[200..].to_vec())).await.unwrap());
+    let found = place.broker.read(&place.topic).await;
+    let found: Vec<Event> = found
+        .iter()
+        .map(|record| serde_json::from_str(record.text()).unwrap())
+        .collect();
+    assert_eq!(found, events);
+}
+
 /// A symbol's events are in one partition, in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_symbol_keeps_its_order() {

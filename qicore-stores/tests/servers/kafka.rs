@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -230,6 +230,23 @@ impl Kafka {
                 (0..partitions).map(offset).collect()
             })
             .await
+    }
+
+    /// Lets a group begin anew, once it has no members any more.
+    pub(crate) async fn rewind(&self, group: &str, topic: &str) {
+        let member = self.clone().with("group.id", group);
+        member
+            .blocking(topic, |consumer: &BaseConsumer, topic, until| {
+                let mut first = TopicPartitionList::new();
+                let partitions = partitions_of(consumer, topic).unwrap_or_else(|| panic!("no topic {topic}"));
+                first.add_partition_range(topic, 0, partitions - 1);
+                first.set_all_offsets(Offset::Offset(0)).unwrap();
+                while let Err(error) = consumer.commit(&first, CommitMode::Sync) {
+                    assert!(Instant::now() < until, "{error}");
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            })
+            .await;
     }
 
     /// Does what blocks with a client of its own, until an instant.

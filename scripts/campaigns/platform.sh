@@ -160,7 +160,14 @@ worker() { # NAME PIPELINE
   rm -f "$work/$1.pid"
 }
 
-# Kills one of the workers or of the servers, which comes back.
+# Lets a process hang for longer than its group waits for it.
+hang() { # PID
+  kill -STOP "$1" 2>/dev/null || return 0
+  sleep "$((RANDOM % 4 + 2))"
+  kill -CONT "$1" 2>/dev/null || true
+}
+
+# Kills one of the workers or of the servers, which comes back; some workers only hang.
 disturb() {
   local service file files
   if [ $((RANDOM % 5)) = 0 ]; then
@@ -171,6 +178,10 @@ disturb() {
   else
     files=("$work"/*.pid)
     file=${files[RANDOM % ${#files[@]}]}
+    if [ $((RANDOM % 6)) = 0 ]; then
+      hang "$(cat "$file" 2>/dev/null)" &
+      return 0
+    fi
     kill -9 "$(cat "$file" 2>/dev/null)" 2>/dev/null || return 0
   fi
   kills=$((kills + 1))

@@ -16,15 +16,18 @@ async fn a_broker_is_killed_at_work() {
     let own = own().await;
     for transactions in [true, false] {
         let place = Place::on(own.broker(), &[]).await;
-        let (source, events) = market(3, 6000);
+        let (source, events) = market(3, 20_000);
         let mut config = place.config();
         config.transactions = transactions;
         let run = pipeline("p", source, qicore_sinks::Kafka::from_config(config))
             .build()
             .unwrap();
         let run = tokio::spawn(run.run());
-        for _ in 0..2 {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+        for part in [10, 2] {
+            while place.broker.ends(&place.topic).await.iter().sum::<i64>() < events.len() as i64 / part {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert!(!run.is_finished(), "it was done too soon");
             own.restart().await;
         }
         run.await.unwrap().unwrap();

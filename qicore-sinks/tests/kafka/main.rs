@@ -45,7 +45,8 @@ impl Place {
 
     fn config(&self) -> KafkaConfig {
         let mut config = KafkaConfig::default();
-        config.connection = Connection::brokers(&*self.broker.brokers).timeout(Duration::from_secs(5));
+        // The broker of all tests may have much to do.
+        config.connection = Connection::brokers(&*self.broker.brokers).timeout(Duration::from_secs(60));
         let kinds = qicore_data::EventType::ALL.iter();
         config.topics = kinds.fold(Topics::default(), |topics, kind| topics.with(*kind, &self.topic));
         config.checkpoints.clone_from(&self.checkpoints);

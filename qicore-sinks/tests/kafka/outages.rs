@@ -11,13 +11,20 @@ async fn own() -> Arc<Own> {
     Arc::new(tokio::task::spawn_blocking(|| Own::kafka("")).await.unwrap())
 }
 
+/// A broker that does not answer is asked again soon.
+fn impatient(place: &Place) -> qicore_sinks::KafkaConfig {
+    let mut config = place.config();
+    config.connection.timeout = Duration::from_secs(5);
+    config
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_is_killed_at_work() {
     let own = own().await;
     for transactions in [true, false] {
         let place = Place::on(own.broker(), &[]).await;
         let (source, events) = market(3, 20_000);
-        let mut config = place.config();
+        let mut config = impatient(&place);
         config.transactions = transactions;
         let run = pipeline("p", source, qicore_sinks::Kafka::from_config(config))
             .build()
@@ -47,7 +54,9 @@ async fn a_broker_is_away_for_long() {
     let own = own().await;
     let place = Place::on(own.broker(), &[]).await;
     let (source, events) = market(2, 3000);
-    let run = pipeline("p", source, place.sink()).build().unwrap();
+    let run = pipeline("p", source, qicore_sinks::Kafka::from_config(impatient(&place)))
+        .build()
+        .unwrap();
     let run = tokio::spawn(run.run());
     tokio::time::sleep(Duration::from_millis(300)).await;
     own.aside(Own::kill).await;
@@ -62,7 +71,10 @@ async fn a_broker_comes_later() {
     let own = own().await;
     let place = Place::on(own.broker(), &[]).await;
     own.aside(Own::stop).await;
-    let error = place.sink().open(&WriterId::new("p", "sink")).await.unwrap_err();
+    let error = qicore_sinks::Kafka::from_config(impatient(&place))
+        .open(&WriterId::new("p", "sink"))
+        .await
+        .unwrap_err();
     assert_eq!(
         (error.kind(), error.retry()),
         (ErrorKind::Unavailable, RetryAdvice::Backoff),
@@ -70,7 +82,9 @@ async fn a_broker_comes_later() {
     );
     assert!(error.to_string().contains(&place.broker.brokers), "{error}");
     let (source, events) = market(2, 1000);
-    let run = pipeline("p", source, place.sink()).build().unwrap();
+    let run = pipeline("p", source, qicore_sinks::Kafka::from_config(impatient(&place)))
+        .build()
+        .unwrap();
     let run = tokio::spawn(run.run());
     tokio::time::sleep(Duration::from_secs(2)).await;
     own.aside(Own::start).await;

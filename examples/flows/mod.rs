@@ -67,6 +67,10 @@ pub(crate) async fn run(ingest: &'static str, services: &[&'static str]) -> Outc
     let (mut quiet, tick) = (Duration::ZERO, Duration::from_secs(1));
     while quiet < QUIET {
         tokio::time::sleep(tick).await;
+        if let Some(service) = services.iter_mut().find(|service| service.handle.is_finished()) {
+            service.handle.finished().await?;
+            return Err(format!("{} has ended before the ingest", service.name).into());
+        }
         let lines: Vec<_> = std::iter::once(&ingest).chain(&services).map(Service::line).collect();
         println!("{}", lines.join(" → "));
         let over = ingest.handle.is_finished() && !services.iter().any(Service::is_behind);

@@ -55,6 +55,8 @@ struct Batches {
     waiting: VecDeque<Waiting>,
     /// A batch is lost, or the lane is another process's: nothing more may ever be committed.
     stuck: bool,
+    /// The lane is another process's.
+    given_up: bool,
 }
 
 #[derive(Debug)]
@@ -152,7 +154,13 @@ impl LaneAcks {
 
     /// The lane is another process's now: what is not settled is for that one to write and to commit.
     pub(super) fn give_up(&self) {
-        self.batches().stuck = true;
+        let mut batches = self.batches();
+        batches.stuck = true;
+        batches.given_up = true;
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.batches().given_up
     }
 
     fn lost(&self, offset: u64) {

@@ -59,6 +59,12 @@ impl AtWork {
         }
     }
 
+    /// Whether one of the lane's tasks has found out that another process has it. That one says so when it has ended; others may
+    /// end before, for want of it.
+    pub(super) fn is_fenced(&self, lane: &Lane) -> bool {
+        self.lanes.get(lane).is_some_and(|work| work.acks.is_given_up())
+    }
+
     pub(super) fn is_given_up(&self, lane: &Lane) -> bool {
         self.lanes.get(lane).is_some_and(|work| work.given_up)
     }

@@ -55,6 +55,9 @@ impl Runner {
         };
         match result {
             Err(error) if self.at_work.is_given_up(&lane) => tracing::debug!(%lane, %error, "the lane is given up"),
+            Err(error) if error.kind() == ErrorKind::Abandoned && self.at_work.is_fenced(&lane) => {
+                tracing::debug!(%lane, %error, "the lane is about to be given up");
+            }
             Err(error) if error.kind() == ErrorKind::Fenced && self.source.capabilities().shared => {
                 tracing::warn!(%lane, %error, "another process has taken the lane over: it is given up here");
                 self.shared.counts.given_up.add(1);
@@ -139,18 +142,20 @@ impl Runner {
             items: options.queue_items,
             bytes: options.queue_bytes,
         };
+        let acks = LaneAcks::new(lane.clone(), Arc::clone(&self.shared.commits));
+        let fences = self.source.capabilities().shared.then(|| Arc::clone(&acks));
         let mut outlets = Vec::with_capacity(self.shared.sinks.len());
         let mut tasks = Vec::with_capacity(self.shared.sinks.len() + 1);
         for sink in 0..self.shared.sinks.len() {
             let (sender, items) = queue::bounded(bounds);
             let held = start.held.get(sink).cloned().flatten();
-            let outlet = Outlet::new(lane.clone(), sink, held, items, Arc::clone(&self.shared));
+            let shared = Arc::clone(&self.shared);
+            let outlet = Outlet::new(lane.clone(), sink, held, items, shared, fences.clone());
             tasks.push(self.spawn(&lane, outlet.run()));
             outlets.push(sender);
         }
         let (intake, received) = queue::bounded(bounds);
         let replayable = self.source.capabilities().replayable;
-        let acks = LaneAcks::new(lane.clone(), Arc::clone(&self.shared.commits));
         let tracked = Arc::clone(&acks);
         let task = LaneTask::new(Arc::clone(&self.shared), tracked, received, outlets, start, replayable)?;
         tasks.push(self.spawn(&lane, task.run()));

@@ -9,6 +9,7 @@ use qicore_data::{
 };
 use tokio::time::{Instant, timeout_at};
 
+use super::acks::LaneAcks;
 use super::rejects::Rejects;
 use super::{Shared, SinkStage};
 use crate::queue::{Cost, Receiver};
@@ -39,6 +40,8 @@ pub(super) struct Outlet {
     shared: Arc<Shared>,
     gathered: Gathered,
     staged: Staged,
+    /// Where lanes move between processes: whom to tell that another one has this lane.
+    fences: Option<Arc<LaneAcks>>,
 }
 
 /// What waits to be written.
@@ -102,6 +105,7 @@ impl Outlet {
         held: Option<Arc<Checkpoint>>,
         items: Receiver<Item>,
         shared: Arc<Shared>,
+        fences: Option<Arc<LaneAcks>>,
     ) -> Self {
         let gathered = Gathered::after(&lane, 0, 0);
         Self {
@@ -112,6 +116,7 @@ impl Outlet {
             shared,
             gathered,
             staged: Staged::default(),
+            fences,
         }
     }
 
@@ -325,6 +330,12 @@ impl Outlet {
             result
         };
         let result = retrying(&stage.retry, failed, attempt).await;
+        // Before the batches that wait here are dropped: they are not lost, but for the lane's new owner to write.
+        if let (Err(error), Some(fences)) = (&result, &self.fences)
+            && error.kind() == ErrorKind::Fenced
+        {
+            fences.give_up();
+        }
         result.map_err(|error| error.with("sink", &stage.name).with("lane", &self.lane))
     }
 }

@@ -65,7 +65,7 @@ impl Session {
     /// Connects, and takes the lane from whoever has written it: that one's transaction is ended.
     pub(super) fn take_up(&mut self) -> Result<Option<Checkpoint>> {
         self.producer = None;
-        let producer = self.open()?;
+        let producer = self.open(Batches::Full)?;
         self.held = match &self.shared.log {
             Some(log) => log.newest(&self.lane)?,
             None => None,
@@ -74,9 +74,12 @@ impl Session {
         Ok(self.held.clone())
     }
 
-    fn open(&self) -> Result<Producer> {
+    fn open(&self, batches: Batches) -> Result<Producer> {
         let mut config = self.shared.producer.clone();
         config.batch_bytes = self.batch_bytes;
+        if batches == Batches::Single {
+            config.batch_messages = 1;
+        }
         if self.shared.log.is_some() {
             config.transactional_id = Some(format!("{}/{}", self.shared.prefix, self.lane));
         }
@@ -96,19 +99,21 @@ impl Session {
         }
         let producer = match self.producer.take() {
             Some(producer) => producer,
-            None => self.open()?,
+            None => self.open(Batches::Full)?,
         };
         let rows = std::slice::from_ref(rows);
         let failed = send(&self.shared.routes, &producer, numbered(rows), None)?;
+        let suspects = suspects(failed)?;
         let mut refused = Refused::new();
-        // A broker refuses a batch for one of its messages.
-        for number in suspects(failed)? {
-            let one = numbered(rows).filter(|(at, _)| *at == number);
-            let failed = send(&self.shared.routes, &producer, one, None)?;
-            refused.extend(failed);
+        if suspects.is_empty() {
+            self.producer = Some(producer);
+        } else {
+            // Not two producers at a time: what this one has left unsent is failed already.
+            drop(producer);
+            let producer = self.open(Batches::Single)?;
+            refused = send(&self.shared.routes, &producer, of_those(rows, &suspects), None)?;
+            only_rejected(&refused)?;
         }
-        only_rejected(&refused)?;
-        self.producer = Some(producer);
         let places = refused.iter().map(|(at, error)| (*at, error.message().to_owned()));
         self.written = Some((token, places.collect()));
         Ok(refused)
@@ -123,19 +128,22 @@ impl Session {
         let Some(producer) = self.ready(checkpoint)? else {
             return Ok(Refused::new());
         };
-        match self.attempt(&producer, rows, checkpoint) {
-            Ok(refused) => {
-                if refused.is_empty() {
-                    self.held = Some(checkpoint.clone());
-                }
-                self.producer = Some(producer);
-                Ok(refused)
-            }
-            // The producer is given up. The next try opens another one, and finds out what is written: by this try, or by
-            // somebody who has taken the lane.
-            Err(error) if error.kind() == ErrorKind::Fenced => Err(error.with_retry(RetryAdvice::Backoff)),
-            Err(error) => Err(error),
+        // A producer that fails is given up. The next try opens another one, and finds out what is written: by this try, or by
+        // somebody who has taken the lane.
+        let suspects = self.attempt(&producer, rows, checkpoint).map_err(for_next_try)?;
+        if suspects.is_empty() {
+            self.held = Some(checkpoint.clone());
+            self.producer = Some(producer);
+            return Ok(Refused::new());
         }
+        drop(producer);
+        let refused = self.search(rows, suspects).map_err(for_next_try)?;
+        if refused.is_empty() {
+            self.batch_bytes = (self.batch_bytes / 4).max(SMALLEST_BATCH);
+            let message = "a topic takes less at a time than it did: smaller batches are tried";
+            return Err(Error::new(ErrorKind::Unavailable, "kafka.write", message).with_retry(RetryAdvice::Backoff));
+        }
+        Ok(refused)
     }
 
     /// The producer; `None` where the checkpoint turns out to be written.
@@ -143,7 +151,7 @@ impl Session {
         if let Some(producer) = self.producer.take() {
             return Ok(Some(producer));
         }
-        let producer = self.open()?;
+        let producer = self.open(Batches::Full)?;
         let found = match &self.shared.log {
             Some(log) => log.newest(&self.lane)?,
             None => None,
@@ -164,55 +172,59 @@ impl Session {
         ))
     }
 
-    fn attempt(&mut self, producer: &Producer, rows: &[Staged], checkpoint: &Checkpoint) -> Result<Refused> {
+    /// Commits rows and checkpoint; or gives them up, and tells which rows failed where a broker has refused some.
+    fn attempt(&self, producer: &Producer, rows: &[Staged], checkpoint: &Checkpoint) -> Result<Vec<usize>> {
         let covering = self.shared.log.as_ref().map(|log| (log, checkpoint));
         producer.begin()?;
-        let failed = send(&self.shared.routes, producer, numbered(rows), covering);
-        let failed = match failed {
+        match send(&self.shared.routes, producer, numbered(rows), covering) {
             Ok(failed) if failed.is_empty() => {
                 producer.commit()?;
-                return Ok(Refused::new());
+                Ok(Vec::new())
             }
-            Ok(failed) => failed,
-            Err(error) => {
-                // Another try begins anew, with this producer if it can be brought to.
+            failed => {
                 producer.abort()?;
-                return Err(error);
+                suspects(failed?)
             }
-        };
-        producer.abort()?;
-        let suspects = suspects(failed)?;
+        }
+    }
+
+    /// Finds the rows that a broker refuses, by transactions that are all given up, with every message a batch of its own. Each
+    /// takes messages until the first is refused; those that were delivered before it are sound. Each has a producer of its
+    /// own: one that goes on after a refusal skips sequence numbers now and then, and fails for that.
+    fn search(&self, rows: &[Staged], mut suspects: Vec<usize>) -> Result<Refused> {
         let mut refused = Refused::new();
-        self.search(producer, rows, &suspects, &mut refused)?;
-        if refused.is_empty() {
-            self.batch_bytes = (self.batch_bytes / 4).max(SMALLEST_BATCH);
-            let message = "a topic takes less at a time than it did: smaller batches are tried";
-            return Err(Error::new(ErrorKind::Unavailable, "kafka.write", message).with_retry(RetryAdvice::Backoff));
+        while !suspects.is_empty() {
+            let producer = self.open(Batches::Single)?;
+            producer.begin()?;
+            let failed = send(&self.shared.routes, &producer, of_those(rows, &suspects), None);
+            producer.abort()?;
+            let mut failed = failed?;
+            let found = failed.extract_if(.., |_, error| error.kind() == ErrorKind::Rejected);
+            let before = refused.len();
+            refused.extend(found);
+            if refused.len() == before {
+                lasting(failed)?;
+                break;
+            }
+            suspects = failed.into_keys().collect();
         }
         Ok(refused)
     }
+}
 
-    /// Finds the rows that a broker refuses, by transactions of ever fewer of them that are all given up.
-    fn search(&self, producer: &Producer, rows: &[Staged], suspects: &[usize], refused: &mut Refused) -> Result<()> {
-        let (Some(first), Some(last)) = (suspects.first(), suspects.last()) else {
-            return Ok(());
-        };
-        producer.begin()?;
-        let some = numbered(rows).filter(|(number, _)| suspects.binary_search(number).is_ok());
-        let failed = send(&self.shared.routes, producer, some, None);
-        producer.abort()?;
-        let failed = failed?;
-        if failed.is_empty() {
-            return Ok(());
-        }
-        if first == last {
-            only_rejected(&failed)?;
-            refused.extend(failed);
-            return Ok(());
-        }
-        let (left, right) = suspects.split_at(suspects.len() / 2);
-        self.search(producer, rows, left, refused)?;
-        self.search(producer, rows, right, refused)
+/// How messages are sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Batches {
+    Full,
+    /// One by one, each with an answer of its own.
+    Single,
+}
+
+/// Who finds itself fenced looks up who has the lane before it gives up.
+fn for_next_try(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Fenced => error.with_retry(RetryAdvice::Backoff),
+        _ => error,
     }
 }
 
@@ -226,6 +238,11 @@ pub(super) fn numbered(rows: &[Staged]) -> impl Iterator<Item = (usize, &Event)>
         let wanted = events.filter(|(at, _)| !staged.refused.contains(at));
         wanted.map(move |(at, event)| (first + at, event))
     })
+}
+
+/// Some of the rows; their numbers are sorted.
+fn of_those<'a>(rows: &'a [Staged], numbers: &[usize]) -> impl Iterator<Item = (usize, &'a Event)> {
+    numbered(rows).filter(|(number, _)| numbers.binary_search(number).is_ok())
 }
 
 /// Sends the checkpoint and the rows, and waits for what becomes of them. The checkpoint goes first: its partition is added to
@@ -252,19 +269,21 @@ const CHECKPOINT: usize = usize::MAX / 2;
 /// The rows that failed, where a broker has refused some of them for what they are: others may have failed with them.
 ///
 /// # Errors
-/// The first failure, where it is not for the rows.
+/// Where it is not for the rows.
 fn suspects(failed: Refused) -> Result<Vec<usize>> {
-    let for_rows = failed.values().any(|error| error.kind() == ErrorKind::Rejected);
-    let mut numbers = Vec::with_capacity(failed.len());
-    for (number, error) in failed {
-        if !for_rows {
-            return Err(error);
-        }
-        if number < CHECKPOINT {
-            numbers.push(number);
-        }
+    if !failed.values().any(|error| error.kind() == ErrorKind::Rejected) {
+        lasting(failed)?;
+        return Ok(Vec::new());
     }
-    Ok(numbers)
+    Ok(failed.into_keys().filter(|number| *number < CHECKPOINT).collect())
+}
+
+/// # Errors
+/// The failure that another try does not help against, else the first.
+fn lasting(mut failed: Refused) -> Result<()> {
+    let never = failed.iter().find(|(_, error)| error.retry() == RetryAdvice::Never);
+    let told = never.or(failed.first_key_value()).map(|(number, _)| *number);
+    told.and_then(|number| failed.remove(&number)).map_or(Ok(()), Err)
 }
 
 /// # Errors

@@ -44,6 +44,13 @@ fn uncompressed(place: &Place) -> qicore_sinks::KafkaConfig {
     config
 }
 
+/// Batches are made smaller with each try.
+async fn flush(sink: &Kafka) {
+    while let Err(error) = sink.flush(&Lane::new("l")).await {
+        assert_eq!(error.retry(), RetryAdvice::Backoff, "{error}");
+    }
+}
+
 async fn one_by_one(sink: &Kafka, place: &Place) {
     let (events, sound) = mixed();
     let delivery = delivery("l", 0, events);
@@ -56,10 +63,7 @@ async fn one_by_one(sink: &Kafka, place: &Place) {
     );
     if receipt.staged {
         assert_same(&place.all().await, &[]);
-        // Batches are made smaller with each try.
-        while let Err(error) = sink.flush(&Lane::new("l")).await {
-            assert_eq!(error.retry(), RetryAdvice::Backoff, "{error}");
-        }
+        flush(sink).await;
     }
     assert_same(&place.all().await, &sound);
 }
@@ -84,6 +88,28 @@ async fn rows_that_the_broker_refuses_are_found_without_transactions() {
     sink.open(&qicore_data::WriterId::new("p", "sink")).await.unwrap();
     narrow(&place).await;
     one_by_one(&sink, &place).await;
+}
+
+/// Places of rows that are refused while others are sent.
+const REFUSED: [usize; 4] = [0, 1, 3000, 4999];
+
+/// The broker has refused the first row long before the last one is sent: a transaction that has failed takes no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_found_while_others_are_being_sent() {
+    let place = Place::new().await;
+    let sink = Kafka::from_config(uncompressed(&place));
+    sink.open(&qicore_data::WriterId::new("p", "sink")).await.unwrap();
+    narrow(&place).await;
+    assert_eq!(held(&sink, "l").await, 0);
+    let sound = trades(0..5000);
+    let mut events = sound.clone();
+    for at in REFUSED {
+        events.insert(at, large(4000));
+    }
+    let receipt = sink.write(&delivery("l", 0, events)).await.unwrap();
+    assert_eq!(refused(&receipt), REFUSED);
+    flush(&sink).await;
+    assert_same(&place.all().await, &sound);
 }
 
 /// A broker does not take messages from the far future.

@@ -1,7 +1,7 @@
 //! A producer that knows what became of each message.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use qicore_data::{Error, ErrorKind, Result, RetryAdvice};
@@ -55,6 +55,8 @@ pub struct ProducerConfig {
     pub message_bytes: usize,
     /// Most bytes of a batch of messages.
     pub batch_bytes: usize,
+    /// Most messages of a batch. With one, a message that a broker refuses fails alone.
+    pub batch_messages: usize,
     /// Makes the producer transactional; whoever has the same one from now on ends this one's transactions.
     pub transactional_id: Option<String>,
 }
@@ -67,6 +69,7 @@ impl Default for ProducerConfig {
             timeout: Duration::from_secs(30),
             message_bytes: 1_000_000,
             batch_bytes: 1_000_000,
+            batch_messages: 100_000,
             transactional_id: None,
         }
     }
@@ -122,9 +125,14 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         if let Err((error, _)) = result {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.insert(number, error.clone());
+            self.failed().insert(number, error.clone());
         }
+    }
+}
+
+impl Context {
+    fn failed(&self) -> MutexGuard<'_, BTreeMap<usize, KafkaError>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,7 +162,7 @@ impl Producer {
             .set("topic.metadata.propagation.max.ms", "5000")
             .set("message.max.bytes", config.message_bytes.to_string())
             .set("batch.size", config.batch_bytes.to_string())
-            .set("batch.num.messages", "100000")
+            .set("batch.num.messages", config.batch_messages.to_string())
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "65536");
         if let Some(id) = &config.transactional_id {
@@ -187,10 +195,11 @@ impl Producer {
     }
 
     /// Takes a message, which is delivered later; waits while too many are on their way. `number` is what
-    /// [`deliver`](Self::deliver) calls it.
+    /// [`deliver`](Self::deliver) calls it. A message that is not taken because one before it has failed in the same
+    /// transaction is told there, with that one.
     ///
     /// # Errors
-    /// What librdkafka fails with at once: a message that is too large, a transaction that has failed.
+    /// What librdkafka fails with at once, as for a message that is too large.
     pub fn send(&self, number: usize, record: &Record<'_>) -> Result<()> {
         let mut waiting = BaseRecord::<'_, [u8], [u8], usize>::with_opaque_to(record.topic, number)
             .key(record.key)
@@ -207,6 +216,10 @@ impl Producer {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     waiting = back;
                     self.inner.poll(Duration::from_millis(10));
+                }
+                Err((error @ KafkaError::MessageProduction(RDKafkaErrorCode::State), _)) if self.transactional => {
+                    self.failed().insert(number, error);
+                    return Ok(());
                 }
                 Err((error, _)) => return Err(mapped("kafka.send", error).with("topic", record.topic)),
             }
@@ -231,14 +244,7 @@ impl Producer {
                 .told
                 .explain(error.with_retry(RetryAdvice::Backoff)));
         }
-        let failed = std::mem::take(
-            &mut *self
-                .inner
-                .context()
-                .failed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let failed = std::mem::take(&mut *self.failed());
         let told = |(number, error)| (number, self.explained("kafka.deliver", error));
         Ok(failed.into_iter().map(told).collect())
     }
@@ -253,6 +259,10 @@ impl Producer {
             if left >= waiting {
                 if Instant::now() > until {
                     return false;
+                }
+                // What still waits of a transaction that has failed is not sent any more.
+                if self.transactional && !self.failed().is_empty() {
+                    self.inner.purge(PurgeConfig::default().queue());
                 }
                 std::thread::sleep(ANSWERS);
             }
@@ -286,12 +296,7 @@ impl Producer {
         self.inner.purge(PurgeConfig::default().queue().inflight());
         self.is_settled_within(self.timeout);
         let aborted = self.until_done("kafka.abort", |inner, wait| inner.abort_transaction(wait));
-        self.inner
-            .context()
-            .failed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.failed().clear();
         aborted
     }
 
@@ -324,6 +329,10 @@ impl Producer {
             }
             _ => error,
         }
+    }
+
+    fn failed(&self) -> MutexGuard<'_, BTreeMap<usize, KafkaError>> {
+        self.inner.context().failed()
     }
 
     /// Whether a fatal error has made it useless.

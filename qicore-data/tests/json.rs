@@ -75,6 +75,60 @@ fn read(line: &str) -> Event {
     serde_json::from_str(line).unwrap()
 }
 
+/// Whatever a newer program calls a field of a kind, and whatever another kind means by that name, it is passed over.
+#[test]
+fn names_of_other_kinds_fields_are_free() {
+    let all = one_of_each()
+        .into_iter()
+        .map(|event| serde_json::to_value(event).unwrap());
+    let mut names: Vec<String> = all
+        .flat_map(|line| line.as_object().unwrap().keys().cloned().collect::<Vec<_>>())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.len() > 40, "{names:?}");
+    for event in one_of_each() {
+        let line = serde_json::to_string(&event).unwrap();
+        let schema = include_str!("../../schemas/qicore.proto");
+        let own = serde_json::to_value(&event).unwrap();
+        let message = schema
+            .split(&format!("message {:?} {{", event.event_type()))
+            .nth(1)
+            .unwrap();
+        let message = message.split("\n}").next().unwrap();
+        for name in &names {
+            let optional = message.contains(&format!(" {name} = "));
+            let header = ["received", "quality", "enrichment"].contains(&name.as_str());
+            if own.get(name).is_some() || optional || header {
+                continue;
+            }
+            for value in ["1.5", "\"Bitcoin / US Dollar\"", "[{}]", "null"] {
+                let newer = format!("{},\"{name}\":{value}}}", line.strip_suffix('}').unwrap());
+                assert_eq!(Event::from_json(&newer).unwrap(), event, "{newer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_type_may_come_late_but_once() {
+    for event in one_of_each() {
+        let line = serde_json::to_string(&event).unwrap();
+        let (kind, rest) = line.strip_prefix('{').unwrap().split_once(',').unwrap();
+        let late = format!("{{{},{kind}}}", rest.strip_suffix('}').unwrap());
+        assert_eq!(Event::from_json(&late).unwrap(), event, "{late}");
+        for twice in [
+            format!("{},{kind}}}", line.strip_suffix('}').unwrap()),
+            format!("{{{kind},{}", line.strip_prefix('{').unwrap()),
+            format!("{{\"exchange\":\"x\",{}", line.strip_prefix('{').unwrap()),
+        ] {
+            assert!(Event::from_json(&twice).is_err(), "{twice}");
+        }
+    }
+    let told = serde_json::from_str::<Event>("{}").unwrap_err().to_string();
+    assert!(told.contains("missing field `type`"), "{told}");
+}
+
 #[test]
 fn an_enrichment_is_one_object() {
     let label = |text: &str| Some(Label::new(text).unwrap());

@@ -16,7 +16,9 @@ use qicore::stores::clickhouse::{Connection, Store, Tables};
 
 #[tokio::main]
 async fn main() -> Outcome {
-    flows::run("ingest-batches", &["validate", "write-clickhouse", "write-timescale"]).await?;
+    flows::topics::make().await?;
+    let ingests = ["ingest-instruments", "ingest-batches"];
+    flows::run(&ingests, &["validate", "write-clickhouse", "write-timescale"]).await?;
 
     let connection = Connection::url(std::env::var("QICORE_CLICKHOUSE_URL")?);
     let store = Store::new(&connection, &Tables::default())?;

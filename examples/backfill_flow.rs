@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! eval "$(./scripts/services.sh start timescale clickhouse)"
-//! cargo run --release --features kafka,timescale,clickhouse --example backfill_flow
+//! cargo run --release --features timescale,clickhouse --example backfill_flow
 //! ```
 //! Kill it when you like and start it again: it goes on where it was. After its end another run writes nothing.
 
@@ -16,7 +16,7 @@ use qicore::stores::{clickhouse, timescale};
 
 #[tokio::main]
 async fn main() -> Outcome {
-    flows::run("backfill", &[]).await?;
+    flows::run(&["backfill"], &[]).await?;
 
     let url = std::env::var("QICORE_TIMESCALE_URL")?;
     let relational = timescale::Store::new(&timescale::Connection::url(url), &timescale::Tables::default())?;

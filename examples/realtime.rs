@@ -16,7 +16,8 @@ use qicore::stores::timescale::{Connection, Store, Tables};
 
 #[tokio::main]
 async fn main() -> Outcome {
-    flows::run("ingest-stream", &["validate", "write-timescale"]).await?;
+    flows::topics::make().await?;
+    flows::run(&["ingest-stream"], &["validate", "write-timescale"]).await?;
 
     let connection = Connection::url(std::env::var("QICORE_TIMESCALE_URL")?);
     let store = Store::new(&connection, &Tables::default())?;

@@ -1,17 +1,21 @@
 //! The services of a flow, each from its pipeline file, all in this process. In production each is a process of its own:
 //! `qicore run pipelines/FILE.toml`, on as many machines as there are partitions.
 
+#[cfg(feature = "kafka")]
+pub(crate) mod topics;
+
 use std::error::Error;
 use std::time::Duration;
 
 use comfy_table::Table;
 use qicore::prelude::*;
-use qicore::stores::kafka::{Connection, admin};
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// How long nobody must be behind until a flow is over.
 const QUIET: Duration = Duration::from_secs(3);
+/// How often it is told how far everything is.
+const TICK: Duration = Duration::from_millis(500);
 
 /// A pipeline at work.
 struct Service {
@@ -46,40 +50,40 @@ impl Service {
     }
 }
 
-/// Makes what is missing of the default topics, as `qicore topics apply` does.
-async fn topics() -> Outcome {
-    let brokers = std::env::var("QICORE_KAFKA_BROKERS").map_err(
-        |_| "no broker: eval \"$(./scripts/services.sh start kafka timescale clickhouse)\" starts all servers",
-    )?;
-    let specs = admin::default_topics().into_iter();
-    let specs: Vec<_> = specs.map(|(name, contents)| contents.spec(name)).collect();
-    Ok(admin::create(&Connection::brokers(brokers), &specs).await?)
-}
-
-/// Runs an ingest and the services behind it, and tells how far they are, until the ingest has ended and no service has been
-/// behind for a while. Then stops them: what they have taken is written first.
-pub(crate) async fn run(ingest: &'static str, services: &[&'static str]) -> Outcome {
-    if !services.is_empty() {
-        topics().await?;
-    }
+/// Runs ingests, one after the other, and the services behind them, and tells how far they are, until the last ingest has ended
+/// and no service has been behind for a while. Then stops them: what they have taken is written first.
+pub(crate) async fn run(ingests: &[&'static str], services: &[&'static str]) -> Outcome {
     let mut services: Vec<_> = services.iter().copied().map(Service::start).collect::<Outcome<_>>()?;
-    let mut ingest = Service::start(ingest)?;
-    let (mut quiet, tick) = (Duration::ZERO, Duration::from_secs(1));
-    while quiet < QUIET {
-        tokio::time::sleep(tick).await;
-        if let Some(service) = services.iter_mut().find(|service| service.handle.is_finished()) {
-            service.handle.finished().await?;
-            return Err(format!("{} has ended before the ingest", service.name).into());
+    for name in ingests {
+        let mut ingest = Service::start(name)?;
+        while !ingest.handle.is_finished() {
+            watch(&mut services, Some(&ingest)).await?;
         }
-        let lines: Vec<_> = std::iter::once(&ingest).chain(&services).map(Service::line).collect();
-        println!("{}", lines.join(" → "));
-        let over = ingest.handle.is_finished() && !services.iter().any(Service::is_behind);
-        quiet = if over { quiet + tick } else { Duration::ZERO };
+        ingest.handle.finished().await?;
     }
-    ingest.handle.finished().await?;
+    let mut quiet = Duration::ZERO;
+    while quiet < QUIET {
+        watch(&mut services, None).await?;
+        let behind = services.iter().any(Service::is_behind);
+        quiet = if behind { Duration::ZERO } else { quiet + TICK };
+    }
     for service in &mut services {
         service.handle.stop();
         service.handle.finished().await?;
+    }
+    Ok(())
+}
+
+/// Waits a moment and tells how far everything is.
+async fn watch(services: &mut [Service], ingest: Option<&Service>) -> Outcome {
+    tokio::time::sleep(TICK).await;
+    if let Some(service) = services.iter_mut().find(|service| service.handle.is_finished()) {
+        service.handle.finished().await?;
+        return Err(format!("{} has ended before the ingest", service.name).into());
+    }
+    let lines: Vec<_> = ingest.into_iter().chain(services.iter()).map(Service::line).collect();
+    if !lines.is_empty() {
+        println!("{}", lines.join(" → "));
     }
     Ok(())
 }

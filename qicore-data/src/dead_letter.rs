@@ -36,6 +36,38 @@ pub struct DeadLetter {
     pub payload: Payload,
 }
 
+impl DeadLetter {
+    /// The same letter with at most so many bytes of what was refused, as text, and a word about it: for a store that does not
+    /// take larger ones. The whole is where it was read: the lane and the offset stay.
+    #[must_use]
+    pub fn cut(&self, bytes: usize) -> Self {
+        let (whole, received, channel) = match &self.payload {
+            Payload::Event { event } => {
+                let text = serde_json::to_string(event).unwrap_or_default();
+                (text, event.received, None)
+            }
+            Payload::Text { raw, received, channel } => (raw.clone(), *received, channel.clone()),
+            Payload::Binary {
+                raw_hex,
+                received,
+                channel,
+            } => (raw_hex.clone(), *received, channel.clone()),
+        };
+        let raw = whole[..whole.floor_char_boundary(bytes)].to_owned();
+        let error = format!(
+            "{} (cut: {} of {} bytes are kept here)",
+            self.error,
+            raw.len(),
+            whole.len()
+        );
+        Self {
+            error,
+            payload: Payload::Text { raw, received, channel },
+            ..self.clone()
+        }
+    }
+}
+
 /// Keeps what could not be processed. A batch counts as done only once its rejects are kept here.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {

@@ -90,7 +90,7 @@ pub trait Source: Send {
     /// What it can do.
     fn capabilities(&self) -> SourceCapabilities;
 
-    /// Connects, and keeps `resume` to ask it for each lane that is taken up.
+    /// Connects, and keeps `resume` to ask it for each lane that is taken up. Called again after an error that advises it.
     async fn open(&mut self, resume: Arc<dyn Resume>) -> Result<()>;
 
     /// The next batch of any lane; `None` when the source is exhausted, with every lane ended.

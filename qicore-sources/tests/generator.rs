@@ -64,6 +64,34 @@ fn the_first_events() {
     insta::assert_snapshot!(lines.join("\n"));
 }
 
+#[test]
+fn instruments_come_first_and_change_nothing_else() {
+    let with = truth(&market().instruments().events(300), 1);
+    let (instruments, rest) = with.split_at(2);
+    assert_eq!(rest, &truth(&market().events(300), 1)[..98]);
+    for event in instruments {
+        let Data::Instrument(instrument) = &event.data else {
+            panic!("{event:?}")
+        };
+        assert_eq!(
+            event.symbol.to_string(),
+            format!("{}/{}", instrument.base, instrument.quote)
+        );
+        let trades = rest.iter().filter(|other| other.symbol == event.symbol);
+        let trades = trades.filter_map(|other| match &other.data {
+            Data::Trade(trade) => Some(trade),
+            _ => None,
+        });
+        let mut found = 0;
+        for trade in trades {
+            assert!((trade.price % instrument.price_step.unwrap()).is_zero());
+            assert!((trade.size % instrument.size_step.unwrap()).is_zero());
+            found += 1;
+        }
+        assert!(found > 20, "{found}");
+    }
+}
+
 #[tokio::test]
 async fn resumes_at_any_batch() {
     let batches = drain(&mut market()).await;

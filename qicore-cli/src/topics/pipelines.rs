@@ -68,17 +68,21 @@ impl Uses {
                 self.sink(section)?;
             }
         }
+        // Rejects go beside what was read.
         let mut read = Vec::new();
         if let Some(mut section) = document.take_section("source")?
             && is_kafka(&mut section)?
         {
-            read = self.source(section, None)?;
+            read.extend(self.source(section, None)?.into_iter().map(Some));
+        } else {
+            read.push(None);
         }
         for mut section in document.take_sections("table")? {
             if is_kafka(&mut section)? {
                 section.take_str("name")?;
                 // A table is made of instruments.
-                self.source(section, Some(EventType::Instrument))?;
+                let topics = self.source(section, Some(EventType::Instrument))?;
+                read.extend(topics.into_iter().map(Some));
             }
         }
         // A text is the path of a file.
@@ -133,15 +137,15 @@ impl Uses {
         Ok(config.topics)
     }
 
-    fn letters(&mut self, mut section: Settings, read: &[String]) -> Result<(), Mistakes> {
+    /// `read` are the topics that messages come from; `None` where they come from no topic.
+    fn letters(&mut self, mut section: Settings, read: &[Option<String>]) -> Result<(), Mistakes> {
         self.without_connection(&mut section)?;
         let config: KafkaLettersConfig = section.read()?;
         let checked = config.connection.check();
         checked.map_err(|error| section.mistake(error.message()))?;
         let topics = match config.topic {
             Some(topic) => vec![topic],
-            None if read.is_empty() => vec![dead_letter_topic(None)],
-            None => read.iter().map(|topic| dead_letter_topic(Some(topic))).collect(),
+            None => read.iter().map(|topic| dead_letter_topic(topic.as_deref())).collect(),
         };
         let used = self.cluster(&config.connection, true);
         for topic in topics {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use qicore_data::{DeadLetter, DeadLetters, Error, ErrorKind, Mistakes, Result, Settings};
+use qicore_data::{DeadLetter, DeadLetters, Error, ErrorKind, Mistakes, Result, RetryAdvice, Settings};
 use qicore_stores::kafka::admin::{self, Contents, LARGEST_LETTER, dead_letter_topic};
 use qicore_stores::kafka::{Connection, Headers, Producer, ProducerConfig, Record};
 use qicore_stores::messages::{Encoding, VERSION};
@@ -22,7 +22,8 @@ pub struct KafkaLettersConfig {
     pub topic: Option<String>,
 }
 
-/// Keeps dead letters in a topic, each as JSON under its id. A letter that comes again after a kill has the id that it had.
+/// Keeps dead letters in a topic, each as JSON under its id. A letter that comes again after a kill has the id that it had. Of one
+/// that is larger than the topic takes only the beginning of what was refused is kept; the rest is where it was read.
 #[derive(Debug)]
 pub struct KafkaLetters {
     config: KafkaLettersConfig,
@@ -119,47 +120,101 @@ impl DeadLetters for KafkaLetters {
     }
 }
 
+/// Bytes that are left of what was refused, where a letter is too large for its topic: first all, as another letter may have been
+/// the one, then so many, then none.
+const CUTS: [Option<usize>; 3] = [None, Some(64 << 10), Some(0)];
+
 impl Writer {
     fn write(&mut self, connection: &Connection, letters: &[(String, DeadLetter)]) -> Result<()> {
         let producer = match self.producer.take() {
             Some(producer) => producer,
-            None => {
-                let mut config = ProducerConfig::default();
-                config.message_bytes = LARGEST_LETTER;
-                Producer::open(connection, &config)?
-            }
+            None => open(connection, &ProducerConfig::default())?,
         };
-        let version = VERSION.to_string();
-        for (number, (topic, letter)) in letters.iter().enumerate() {
-            let headers = Headers::new(&[
-                ("event-type", "dead-letter"),
-                ("schema-version", &version),
-                ("content-type", Encoding::Json.content_type()),
-                ("source", &letter.source),
-            ]);
-            let payload = serde_json::to_vec(letter).map_err(|error| {
-                Error::new(ErrorKind::Internal, "kafka.dead_letters", "a letter has no JSON form").with_source(error)
-            })?;
-            let record = Record {
-                topic,
-                partition: None,
-                key: letter.id.as_bytes(),
-                payload: &payload,
-                headers: Some(&headers),
-                timestamp: None,
-            };
-            producer.send(number, &record)?;
+        let mut refused = self.send(&producer, letters)?;
+        if refused.is_empty() {
+            self.producer = Some(producer);
+            return Ok(());
         }
-        // A topic that is gone is to be made again with the next try.
-        if let Some((_, error)) = producer.deliver()?.into_iter().next() {
+        drop(producer);
+        // A broker refuses a batch for one of its messages.
+        let mut alone = ProducerConfig::default();
+        alone.batch_messages = 1;
+        let producer = open(connection, &alone)?;
+        for cut in CUTS {
+            let shorter = refused.iter().map(|number| {
+                let (topic, letter) = &letters[*number];
+                (
+                    topic.clone(),
+                    cut.map_or_else(|| letter.clone(), |bytes| letter.cut(bytes)),
+                )
+            });
+            let shorter: Vec<_> = shorter.collect();
+            let again = self.send(&producer, &shorter)?;
+            refused = again.into_iter().map(|number| refused[number]).collect();
+            if refused.is_empty() {
+                break;
+            }
+        }
+        match refused.first() {
+            None => Ok(()),
+            Some(number) => {
+                let message =
+                    "the topic of dead letters takes none that says what was refused: raise its max.message.bytes";
+                let error = Error::new(ErrorKind::Rejected, "kafka.dead_letters", message);
+                Err(error.with("topic", &letters[*number].0))
+            }
+        }
+    }
+
+    /// Sends letters and gives the places of those that are too large.
+    fn send(&mut self, producer: &Producer, letters: &[(String, DeadLetter)]) -> Result<Vec<usize>> {
+        let mut refused = Vec::new();
+        for (number, (topic, letter)) in letters.iter().enumerate() {
+            match send(producer, number, topic, letter) {
+                Err(error) if error.kind() == ErrorKind::Rejected => refused.push(number),
+                sent => sent?,
+            }
+        }
+        for (number, error) in producer.deliver()? {
+            if error.kind() == ErrorKind::Rejected {
+                refused.push(number);
+                continue;
+            }
+            // A topic that is gone is to be made again with the next try.
             self.topics.clear();
             let retry = match error.kind() {
-                ErrorKind::Schema => qicore_data::RetryAdvice::Backoff,
+                ErrorKind::Schema => RetryAdvice::Backoff,
                 _ => error.retry(),
             };
             return Err(error.with_retry(retry));
         }
-        self.producer = Some(producer);
-        Ok(())
+        Ok(refused)
     }
+}
+
+fn open(connection: &Connection, config: &ProducerConfig) -> Result<Producer> {
+    let mut config = config.clone();
+    config.message_bytes = LARGEST_LETTER;
+    Producer::open(connection, &config)
+}
+
+fn send(producer: &Producer, number: usize, topic: &str, letter: &DeadLetter) -> Result<()> {
+    let headers = Headers::new(&[
+        ("event-type", "dead-letter"),
+        ("schema-version", &VERSION.to_string()),
+        ("content-type", Encoding::Json.content_type()),
+        ("source", &letter.source),
+    ]);
+    let payload = serde_json::to_vec(letter).map_err(|error| {
+        Error::new(ErrorKind::Internal, "kafka.dead_letters", "a letter has no JSON form").with_source(error)
+    })?;
+    let record = Record {
+        topic,
+        partition: None,
+        key: letter.id.as_bytes(),
+        payload: &payload,
+        headers: Some(&headers),
+        timestamp: None,
+    };
+    producer.send(number, &record)
 }

@@ -45,6 +45,8 @@ pub(super) struct Session {
     /// The delivery that was written last without a transaction, and what of it was refused: whoever did not wait for the
     /// answer asks again.
     written: Option<(String, Places)>,
+    /// A delivery of which only some rows were written without a transaction, and the numbers of the others.
+    unwritten: Option<(String, Vec<usize>)>,
 }
 
 /// Rows of a delivery that were refused, by their places, and why.
@@ -59,6 +61,7 @@ impl Session {
             producer: None,
             held: None,
             written: None,
+            unwritten: None,
         }
     }
 
@@ -102,17 +105,26 @@ impl Session {
             None => self.open(Batches::Full)?,
         };
         let rows = std::slice::from_ref(rows);
-        let failed = send(&self.shared.routes, &producer, numbered(rows), None)?;
-        let suspects = suspects(failed)?;
+        let failed = match self.unwritten.take() {
+            Some((last, numbers)) if last == token => {
+                send(&self.shared.routes, &producer, of_those(rows, &numbers), None)?
+            }
+            _ => send(&self.shared.routes, &producer, numbered(rows), None)?,
+        };
+        let numbers: Vec<_> = failed.keys().copied().collect();
         let mut refused = Refused::new();
-        if suspects.is_empty() {
+        if numbers.is_empty() {
             self.producer = Some(producer);
         } else {
+            self.unwritten = Some((token.clone(), numbers.clone()));
+            rejected(failed)?;
             // Not two producers at a time: what this one has left unsent is failed already.
             drop(producer);
             let producer = self.open(Batches::Single)?;
-            refused = send(&self.shared.routes, &producer, of_those(rows, &suspects), None)?;
+            refused = send(&self.shared.routes, &producer, of_those(rows, &numbers), None)?;
+            self.unwritten = Some((token.clone(), refused.keys().copied().collect()));
             only_rejected(&refused)?;
+            self.unwritten = None;
         }
         let places = refused.iter().map(|(at, error)| (*at, error.message().to_owned()));
         self.written = Some((token, places.collect()));
@@ -130,12 +142,14 @@ impl Session {
         };
         // A producer that fails is given up. The next try opens another one, and finds out what is written: by this try, or by
         // somebody who has taken the lane.
-        let suspects = self.attempt(&producer, rows, checkpoint).map_err(for_next_try)?;
-        if suspects.is_empty() {
-            self.held = Some(checkpoint.clone());
-            self.producer = Some(producer);
-            return Ok(Refused::new());
-        }
+        let suspects = match self.attempt(&producer, rows, checkpoint).map_err(for_next_try)? {
+            Outcome::Committed => {
+                self.held = Some(checkpoint.clone());
+                self.producer = Some(producer);
+                return Ok(Refused::new());
+            }
+            Outcome::Refused(suspects) => suspects,
+        };
         drop(producer);
         let refused = self.search(rows, suspects).map_err(for_next_try)?;
         if refused.is_empty() {
@@ -172,19 +186,35 @@ impl Session {
         ))
     }
 
-    /// Commits rows and checkpoint; or gives them up, and tells which rows failed where a broker has refused some.
-    fn attempt(&self, producer: &Producer, rows: &[Staged], checkpoint: &Checkpoint) -> Result<Vec<usize>> {
+    /// Commits rows and checkpoint, or gives them up.
+    fn attempt(&self, producer: &Producer, rows: &[Staged], checkpoint: &Checkpoint) -> Result<Outcome> {
         let covering = self.shared.log.as_ref().map(|log| (log, checkpoint));
         producer.begin()?;
-        match send(&self.shared.routes, producer, numbered(rows), covering) {
+        let mut failed = match send(&self.shared.routes, producer, numbered(rows), covering) {
             Ok(failed) if failed.is_empty() => {
                 producer.commit()?;
-                Ok(Vec::new())
+                return Ok(Outcome::Committed);
             }
-            failed => {
+            Ok(failed) => failed,
+            Err(error) => {
                 producer.abort()?;
-                suspects(failed?)
+                return Err(error);
             }
+        };
+        let cause = producer.failure();
+        producer.abort()?;
+        if let Some((_, error)) = failed.split_off(&CHECKPOINT).pop_first()
+            && error.kind() == ErrorKind::Rejected
+        {
+            return Err(error.with("refused", "the checkpoint"));
+        }
+        let numbers = failed.keys().copied().collect();
+        match rejected(failed) {
+            Ok(()) => Ok(Outcome::Refused(numbers)),
+            // Messages that were not sent do not say why.
+            Err(error) => Err(cause
+                .filter(|cause| cause.retry() == RetryAdvice::Never)
+                .unwrap_or(error)),
         }
     }
 
@@ -210,6 +240,13 @@ impl Session {
         }
         Ok(refused)
     }
+}
+
+/// What has become of a transaction.
+enum Outcome {
+    Committed,
+    /// A broker has refused some of these rows.
+    Refused(Vec<usize>),
 }
 
 /// How messages are sent.
@@ -266,16 +303,15 @@ fn send<'a>(
 /// The number of a checkpoint's first message: beyond all rows.
 const CHECKPOINT: usize = usize::MAX / 2;
 
-/// The rows that failed, where a broker has refused some of them for what they are: others may have failed with them.
+/// Whether a broker has refused some of the messages that failed for what they are; others may have failed with them.
 ///
 /// # Errors
-/// Where it is not for the rows.
-fn suspects(failed: Refused) -> Result<Vec<usize>> {
-    if !failed.values().any(|error| error.kind() == ErrorKind::Rejected) {
-        lasting(failed)?;
-        return Ok(Vec::new());
+/// Where it has not.
+fn rejected(failed: Refused) -> Result<()> {
+    match failed.values().any(|error| error.kind() == ErrorKind::Rejected) {
+        true => Ok(()),
+        false => lasting(failed),
     }
-    Ok(failed.into_keys().filter(|number| *number < CHECKPOINT).collect())
 }
 
 /// # Errors

@@ -21,7 +21,7 @@ pub(super) fn large(bytes: usize) -> Event {
 }
 
 /// Hexadecimal digits that look random: half their size is information.
-fn incompressible(bytes: usize) -> String {
+pub(super) fn incompressible(bytes: usize) -> String {
     let mut random = super::Random(9);
     (0..bytes)
         .map(|_| char::from_digit(random.below(16) as u32, 16).unwrap())

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{Checkpoint, Delivery, Event, Lane, Position, RetryAdvice, Sink, Timestamp};
+use qicore_data::{Checkpoint, Delivery, ErrorKind, Event, Lane, Position, RetryAdvice, Sink, Timestamp};
 use qicore_sinks::Kafka;
 use qicore_stream::testkit::trades;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 
-use super::conformance::large;
+use super::conformance::{incompressible, large};
 use super::{Place, assert_done, assert_same, delivery, held, open, servers};
 
 /// Places that a receipt names.
@@ -167,6 +167,36 @@ async fn rows_wait_for_their_checkpoint() {
     let receipt = sink.write(&delivery("l", 11, trades(10..20))).await.unwrap();
     assert!(!receipt.staged && receipt.rejected.is_empty());
     assert_same(&place.all().await, &trades(0..20));
+}
+
+/// What a broker does not take of a checkpoint is not counted as written, and the rows are not lost with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_checkpoint_is_told() {
+    let place = Place::new().await;
+    place
+        .broker
+        .create(&place.checkpoints, 8, &[("max.message.bytes", "2000")])
+        .await;
+    let sink = open(&place, "p").await;
+    assert_eq!(held(&sink, "l").await, 0);
+    for rows in [0, 10] {
+        let mut delivery = delivery("l", 0, trades(0..rows));
+        let mut checkpoint = Checkpoint::new(Lane::new("l"), Position::at(rows.max(1)));
+        checkpoint.state.push(qicore_data::Snapshot {
+            stage: "0:dedupe".into(),
+            state: incompressible(5000).into(),
+        });
+        delivery.checkpoint = Some(Arc::new(checkpoint));
+        let error = sink.write(&delivery).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.retry()),
+            (ErrorKind::Rejected, RetryAdvice::Never),
+            "{error}"
+        );
+        assert!(error.to_string().contains("checkpoint"), "{error}");
+        assert_same(&place.all().await, &[]);
+    }
+    assert_eq!(held(&sink, "l").await, 0);
 }
 
 /// The state of a lane may be larger than any message.

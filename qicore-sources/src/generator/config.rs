@@ -18,7 +18,9 @@ pub struct GeneratorConfig {
     pub events: u64,
     /// Lanes, which share the symbols and the events evenly.
     pub lanes: u32,
-    /// The share of quotes among the events, from 0 to 0.9; the rest are trades.
+    /// Whether each symbol's `instrument` comes before everything else of its lane. They count as events.
+    pub instruments: bool,
+    /// The share of quotes among the other events, from 0 to 0.9; the rest are trades.
     pub quotes: f64,
     /// The share of events that come a second time, from 0 to 0.9.
     pub duplicates: f64,
@@ -43,6 +45,7 @@ impl Default for GeneratorConfig {
             symbols: 10,
             events: 1_000_000,
             lanes: 1,
+            instruments: false,
             quotes: 0.0,
             duplicates: 0.0,
             late: 0.0,

@@ -7,7 +7,10 @@
 
 use std::time::Duration;
 
-use qicore_data::{Data, Decimal, Error, Event, Exchange, Label, Quote, Result, Side, Symbol, Timestamp, Trade};
+use qicore_data::{
+    Data, Decimal, Error, Event, Exchange, Instrument, InstrumentKind, Label, Quote, Result, Side, Symbol, Timestamp,
+    Trade,
+};
 
 use super::config::GeneratorConfig;
 
@@ -35,6 +38,8 @@ pub(super) struct Market {
     source: Label,
     seed: u64,
     listed: Vec<Listed>,
+    /// So many of the first events are instruments.
+    instruments: u64,
     quotes: Share,
     duplicates: Share,
     late: Share,
@@ -47,6 +52,9 @@ pub(super) struct Market {
 #[derive(Debug, Clone, Copy)]
 struct Listed {
     symbol: Symbol,
+    native: Label,
+    base: Label,
+    quote: Label,
     seed: u64,
     /// The price around which it moves, in ticks.
     middle: i64,
@@ -101,14 +109,16 @@ impl Market {
         config.check()?;
         let symbols = (lane..config.symbols).step_by(config.lanes as usize);
         let failed = |error: qicore_data::NameError| Error::config("generator", error.to_string());
+        let listed: Vec<_> = symbols
+            .map(|number| Listed::new(config.seed, number))
+            .collect::<Result<_, _>>()
+            .map_err(failed)?;
         Ok(Self {
             exchange: Exchange::new("synthetic").map_err(failed)?,
             source: Label::new("generator").map_err(failed)?,
             seed: mix(mix(config.seed) ^ u64::from(lane)),
-            listed: symbols
-                .map(|number| Listed::new(config.seed, number))
-                .collect::<Result<_, _>>()
-                .map_err(failed)?,
+            instruments: if config.instruments { listed.len() as u64 } else { 0 },
+            listed,
             quotes: Share::new(config.quotes),
             duplicates: Share::new(config.duplicates),
             late: Share::new(config.late),
@@ -121,6 +131,22 @@ impl Market {
     /// Event number `at`, from 0.
     #[inline]
     pub(super) fn event(&self, at: u64) -> Event {
+        match at.checked_sub(self.instruments) {
+            Some(at) => self.traded(at),
+            None => self.instrument(&self.listed[at as usize]),
+        }
+    }
+
+    fn instrument(&self, listed: &Listed) -> Event {
+        let start = Timestamp::from_nanos(self.start);
+        let mut event = Event::new(self.exchange, listed.symbol, start, self.source, listed.instrument());
+        event.received = Some(Timestamp::from_nanos(self.start.saturating_add(LATENCY)));
+        event
+    }
+
+    /// Event number `at` behind the instruments.
+    #[inline]
+    fn traded(&self, at: u64) -> Event {
         let first_time = at - self.duplicates.of(at);
         let number = if self.duplicates.has(at) {
             // Number 0 is never a duplicate, since shares are below one: there is an event before this one.
@@ -184,12 +210,28 @@ impl Market {
 impl Listed {
     fn new(seed: u64, number: u32) -> Result<Self, qicore_data::NameError> {
         let seed = mix(mix(seed) ^ SYMBOL << 32 ^ u64::from(number));
+        let (base, quote) = (format!("S{number:04}"), "USD");
         Ok(Self {
-            symbol: Symbol::new(&format!("S{number:04}/USD"))?,
+            symbol: Symbol::new(&format!("{base}/{quote}"))?,
+            native: Label::new(&format!("{base}{quote}"))?,
+            base: Label::new(&base)?,
+            quote: Label::new(quote)?,
             seed,
             middle: 20_000 + (seed % 2_000_000) as i64,
             price_scale: 1 + (seed >> 32) as u32 % 5,
             size_scale: 2 + (seed >> 48) as u32 % 4,
+        })
+    }
+
+    fn instrument(&self) -> Data {
+        Data::Instrument(Instrument {
+            native: self.native,
+            base: self.base,
+            quote: self.quote,
+            kind: InstrumentKind::Spot,
+            active: true,
+            price_step: Some(Decimal::new(1, self.price_scale)),
+            size_step: Some(Decimal::new(1, self.size_scale)),
         })
     }
 

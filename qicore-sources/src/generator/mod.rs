@@ -1,4 +1,4 @@
-//! A deterministic synthetic market: trades and quotes of as many symbols, on as many lanes and at such a rate as
+//! A deterministic synthetic market: trades, quotes and instruments of as many symbols, on as many lanes and at such a rate as
 //! wanted, with duplicates and late trades if wanted. For tests and measurements.
 //!
 //! Every event is a function of the configuration and its number in its lane. So the events that a sink must hold can
@@ -107,6 +107,13 @@ impl Generator {
     #[must_use]
     pub fn lanes(mut self, lanes: u32) -> Self {
         self.config.lanes = lanes;
+        self
+    }
+
+    /// Gives each symbol's instrument before everything else.
+    #[must_use]
+    pub fn instruments(mut self) -> Self {
+        self.config.instruments = true;
         self
     }
 

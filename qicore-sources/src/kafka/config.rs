@@ -14,7 +14,7 @@ pub enum Until {
     /// On and on.
     #[default]
     Never,
-    /// To the end of every partition, wherever that is when it is reached.
+    /// To the end that every partition has when it is begun with, or somewhat farther.
     End,
 }
 
@@ -29,11 +29,12 @@ pub struct KafkaTopicsConfig {
     pub topics: Vec<String>,
     /// The consumer group: its members share the partitions, and take over from each other.
     pub group: Option<String>,
-    /// Reads all partitions without a group, as a table is read.
+    /// Reads all partitions without a group, as a table is read. Those that are added meanwhile are read from the next start on.
     pub standalone: bool,
     /// Where to begin with a partition for which neither a sink nor a checkpoint store has a position: `"committed"` (by the
     /// group, else the earliest), `"earliest"`, `"latest"`, `{ time = "2026-01-01T00:00:00Z" }`, or
-    /// `{ offsets = { "trades/0" = 1000 } }`.
+    /// `{ offsets = { "trades/0" = 1000 } }`. The latest and the time count for the group's first beginning alone; the earliest and
+    /// the offsets whenever there is no other position.
     #[serde(deserialize_with = "start")]
     pub start: Start,
     /// When to end.

@@ -21,6 +21,8 @@ pub(super) struct Lanes {
     starts: JoinSet<Started>,
     /// A start that was waited for.
     started: Option<Started>,
+    /// Starts so far: only the newest of a lane counts.
+    begun: u64,
     /// The lane that was read last: the others come first.
     last: Option<TopicPartition>,
     /// Ends when the lanes were begun with, and offsets read since.
@@ -38,7 +40,7 @@ struct Beginning {
 
 enum State {
     /// Is being looked up; the reader is there already if it had begun before.
-    Starting(Box<Reader>, AbortHandle),
+    Starting(Box<Reader>, LookUp),
     Running(Box<Reader>),
     /// Everything before `next` is to be committed before the partition is let go of.
     Releasing {
@@ -47,7 +49,14 @@ enum State {
     },
 }
 
-type Started = (TopicPartition, Result<Begun>);
+/// A look-up that goes on.
+struct LookUp {
+    number: u64,
+    task: AbortHandle,
+}
+
+/// What a look-up has come to: of which partition, which one, and where the lane begins.
+type Started = (TopicPartition, u64, Result<Begun>);
 
 impl std::fmt::Debug for Lanes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -78,15 +87,18 @@ impl Lanes {
         let place = reader.partition.place().clone();
         let (consumer, start) = (Arc::clone(&beginning.consumer), Arc::clone(&beginning.start));
         let (resume, lane) = (Arc::clone(&beginning.resume), reader.lane.clone());
+        self.begun += 1;
+        let number = self.begun;
         let task = self.starts.spawn({
             let place = place.clone();
             async move {
                 let begun = begin(&consumer, place.clone(), from, start, resume.as_ref(), &lane).await;
-                (place, begun)
+                (place, number, begun)
             }
         });
-        if let Some(State::Starting(_, before)) = self.lanes.insert(place, State::Starting(Box::new(reader), task)) {
-            before.abort();
+        let starting = State::Starting(Box::new(reader), LookUp { number, task });
+        if let Some(State::Starting(_, before)) = self.lanes.insert(place, starting) {
+            before.task.abort();
         }
     }
 
@@ -97,8 +109,8 @@ impl Lanes {
         for place in places {
             tracing::info!(partition = %place, lost, "kafka: revoked");
             match self.lanes.remove(place) {
-                Some(State::Starting(reader, task)) => {
-                    task.abort();
+                Some(State::Starting(reader, look_up)) => {
+                    look_up.task.abort();
                     end(&reader, ready);
                 }
                 Some(State::Running(reader)) if reader.began => {
@@ -132,9 +144,12 @@ impl Lanes {
     /// A lane's sinks have refused it. If the group still gives it to this worker, it begins anew, where the sinks say.
     pub(super) fn lost(&mut self, lane: &Lane) {
         let Some(place) = self.place(lane) else { return };
-        if let Some(State::Running(reader)) = self.lanes.remove(&place) {
-            let fresh = Reader::new(reader.partition, 0);
-            self.start(fresh, None);
+        match self.lanes.remove(&place) {
+            Some(State::Running(reader)) => self.start(Reader::new(reader.partition, 0), None),
+            // It has come back meanwhile, and its sinks are asked anyway.
+            Some(starting @ State::Starting(..)) => drop(self.lanes.insert(place, starting)),
+            // Nothing more will be committed of it.
+            Some(State::Releasing { .. }) | None => {}
         }
     }
 
@@ -168,10 +183,12 @@ impl Lanes {
                     Some(Err(_)) => continue,
                 },
             };
-            let (place, begun) = started;
-            if let Some(State::Starting(mut reader, _)) = self.lanes.remove(&place) {
+            let (place, number, begun) = started;
+            let is_newest =
+                matches!(self.lanes.get(&place), Some(State::Starting(_, look_up)) if look_up.number == number);
+            if is_newest && let Some(State::Starting(mut reader, _)) = self.lanes.remove(&place) {
                 let begun = begun?;
-                (reader.next, reader.at_end) = (begun.next, false);
+                reader.begin(begun.next, begun.end);
                 self.total += begun.end.saturating_sub(begun.next);
                 if begun.missed > 0 {
                     reader.began = true;
@@ -214,10 +231,10 @@ impl Lanes {
         Ok(None)
     }
 
-    /// Whether nothing more is to be read for now, of any lane.
-    pub(super) fn are_at_end(&self) -> bool {
-        let at_end = |state: &State| matches!(state, State::Running(reader) if reader.at_end);
-        self.assigned && self.starts.is_empty() && self.lanes.values().all(at_end)
+    /// Whether everything has been read that there was when the lanes began.
+    pub(super) fn have_caught_up(&self) -> bool {
+        let caught_up = |state: &State| matches!(state, State::Running(reader) if reader.caught_up);
+        self.assigned && self.starts.is_empty() && self.lanes.values().all(caught_up)
     }
 
     /// Ends all lanes. What the transforms hold goes along in the checkpoint: more may come another day.
@@ -252,7 +269,7 @@ impl Lanes {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let behind = !self.assigned || !self.are_at_end();
+        let behind = !self.have_caught_up();
         let total = self.total.max(self.done) + u64::from(behind && self.done >= self.total);
         Progress {
             done: if behind { self.done } else { total },
@@ -293,7 +310,8 @@ fn end(reader: &Reader, ready: &mut VecDeque<Batch>) {
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Asks where the lane goes on, and begins there; again and again while the brokers do not answer.
+/// Asks where the lane goes on, and begins there; again and again while the brokers do not answer, or while another process takes
+/// the lane up as well.
 async fn begin(
     consumer: &Arc<Consumer>,
     place: TopicPartition,
@@ -302,20 +320,26 @@ async fn begin(
     resume: &dyn Resume,
     lane: &Lane,
 ) -> Result<Begun> {
-    let stored = match from {
-        Some(from) => Some(from),
-        None => resume.checkpoint(lane).await?.map(|held| held.position.offset),
-    };
     let mut pause = Duration::from_millis(50);
     loop {
-        match consumer.begin(place.clone(), stored, Arc::clone(&start)).await {
-            Err(error) if error.retry() != RetryAdvice::Never => {
-                tracing::warn!(%error, ?pause, "kafka: trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-            begun => return begun,
-        }
+        let stored = match from {
+            Some(from) => Ok(Some(from)),
+            None => resume
+                .checkpoint(lane)
+                .await
+                .map(|held| held.map(|held| held.position.offset)),
+        };
+        let error = match stored {
+            Ok(stored) => match consumer.begin(place.clone(), stored, Arc::clone(&start)).await {
+                Err(error) if error.retry() != RetryAdvice::Never => error,
+                begun => return begun,
+            },
+            Err(error) if error.kind() == ErrorKind::Fenced => error,
+            Err(error) => return Err(error),
+        };
+        tracing::warn!(%error, ?pause, "kafka: trying again");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

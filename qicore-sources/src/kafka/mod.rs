@@ -13,7 +13,7 @@
 //!
 //! # What is gone
 //! Messages that were removed before they were read (by the topic's retention) are told by a `gap` event of the exchange
-//! `kafka` and the symbol `TOPIC/PARTITION`, with their number.
+//! `kafka` and the symbol `TOPIC/PARTITION`, with their number: that of the offsets, of which a transaction's end has one too.
 
 mod config;
 mod decoder;
@@ -146,7 +146,7 @@ impl Source for KafkaTopics {
             if let Some(batch) = self.lanes.read(limit)? {
                 return Ok(Some(batch));
             }
-            if self.config.until == Until::End && self.lanes.are_at_end() {
+            if self.config.until == Until::End && self.lanes.have_caught_up() {
                 self.over = true;
                 self.lanes.end(&mut self.ready);
                 continue;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use qicore_data::{Batch, BatchLimit, Content, Frame, Lane, Position, Result};
-use qicore_stores::kafka::{Partition, Polled, TopicPartition};
+use qicore_data::{Batch, BatchLimit, Content, Error, Frame, Lane, Position, Result};
+use qicore_stores::kafka::{Message, Partition, Polled, TopicPartition};
 
 use super::decoder::Forms;
 
@@ -21,10 +21,15 @@ pub(super) struct Reader {
     pub(super) next: u64,
     /// There were no more messages when it was last asked.
     pub(super) at_end: bool,
+    /// The partition's end when the lane began, and whether everything before it has been read.
+    goal: u64,
+    pub(super) caught_up: bool,
     /// Batches were given, so that the lane is at work.
     pub(super) began: bool,
     /// What comes next is gone, and nothing more is fetched before the lane begins anew.
     removed: bool,
+    /// What came behind messages that were given first.
+    failed: Option<Error>,
     forms: Forms,
 }
 
@@ -51,58 +56,71 @@ impl Reader {
             partition,
             next,
             at_end: false,
+            goal: u64::MAX,
+            caught_up: false,
             began: false,
             removed: false,
+            failed: None,
             forms: Forms::default(),
         }
     }
 
+    /// Begins at `next`, in a partition that ends at `end`.
+    pub(super) fn begin(&mut self, next: u64, end: u64) {
+        (self.next, self.goal) = (next, end);
+        (self.at_end, self.caught_up) = (false, next >= end);
+    }
+
     /// What has come, up to a limit, without waiting.
     pub(super) fn read(&mut self, limit: BatchLimit) -> Result<Read> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let mut copied = Copied::default();
         let before = self.next;
         while !self.removed && copied.frames.len() < limit.items && copied.weight < limit.bytes {
-            match self.partition.poll()? {
-                None => break,
-                Some(Polled::End) => {
-                    self.at_end = true;
-                    break;
-                }
-                // What was read before it goes first.
-                Some(Polled::Removed) => {
-                    self.removed = true;
-                    break;
-                }
-                Some(Polled::Message(message)) => {
+            match self.partition.poll() {
+                Ok(None) => break,
+                Ok(Some(Polled::End)) => self.at_end = true,
+                Ok(Some(Polled::Message(message))) => {
                     self.at_end = false;
-                    // Left over from before a jump back.
-                    if message.offset() < self.next {
-                        continue;
-                    }
-                    self.next = message.offset() + 1;
-                    if let Some(payload) = message.payload() {
-                        let (content_type, version) = message.form();
-                        copied.add(self.next, payload, self.forms.name(content_type, version));
+                    // Others are left over from before a jump back.
+                    if message.offset() >= self.next {
+                        self.next = message.offset() + 1;
+                        copied.add(self.next, &message, &mut self.forms);
                     }
                 }
-                Some(_) => {}
+                // What was read before these goes first.
+                Ok(Some(Polled::Removed)) => self.removed = true,
+                Ok(Some(_)) => {}
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
             }
         }
-        if self.next == before {
-            let removed = std::mem::take(&mut self.removed);
-            return Ok(if removed { Read::Removed } else { Read::Nothing });
+        self.caught_up |= self.at_end || self.next >= self.goal;
+        if self.next != before {
+            self.began = true;
+            return Ok(Read::Batch(copied.into_batch(self.lane.clone(), self.next)));
         }
-        self.began = true;
-        Ok(Read::Batch(copied.into_batch(self.lane.clone(), self.next)))
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None if std::mem::take(&mut self.removed) => Ok(Read::Removed),
+            None => Ok(Read::Nothing),
+        }
     }
 }
 
 impl Copied {
-    fn add(&mut self, offset: u64, payload: &[u8], form: Option<std::sync::Arc<str>>) {
+    /// Adds a message, unless it is one that marks a key as deleted.
+    fn add(&mut self, offset: u64, message: &Message<'_>, forms: &mut Forms) {
+        let Some(payload) = message.payload() else { return };
+        let (content_type, version) = message.form();
         let from = self.bytes.len();
         self.bytes.extend_from_slice(payload);
         let mut frame = Frame::new(offset, Bytes::new());
-        frame.channel = form;
+        frame.channel = forms.name(content_type, version);
         self.weight += frame.weight() + payload.len();
         self.frames.push((frame, from..self.bytes.len()));
     }

@@ -168,7 +168,11 @@ impl Producer {
         if let Some(id) = &config.transactional_id {
             client
                 .set("transactional.id", id)
-                .set("transaction.timeout.ms", (2 * config.timeout).as_millis().to_string());
+                // Not shorter than a request may take.
+                .set(
+                    "transaction.timeout.ms",
+                    (2 * config.timeout.max(connection.timeout)).as_millis().to_string(),
+                );
         }
         let inner = BaseProducer::from_config_and_context(&client, Context::default()).map_err(failed)?;
         let producer = Self {
@@ -286,6 +290,13 @@ impl Producer {
     /// Also where it is not known whether the transaction is committed; who opens a producer of the same id finds out.
     pub fn commit(&self) -> Result<()> {
         self.until_done("kafka.commit", |inner, wait| inner.commit_transaction(wait))
+    }
+
+    /// What a transaction has failed with, some of whose messages were **not** [delivered](Self::deliver): they themselves may
+    /// say no more than that they were not sent. Where all were delivered, this would commit it.
+    pub fn failure(&self) -> Option<Error> {
+        // The driver commits no transaction with such messages.
+        self.commit().err()
     }
 
     /// Gives a transaction up.

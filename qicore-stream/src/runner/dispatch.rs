@@ -95,6 +95,7 @@ impl Runner {
     /// get in each other's way, and where it goes on is known only then.
     async fn ended(&mut self, lane: &Lane) -> Result<()> {
         let commits = Arc::clone(&self.shared.commits);
+        let mut too_late = std::pin::pin!(self.too_late());
         while let Some(work) = self.at_work.get(lane)
             && !work.is_over()
         {
@@ -102,28 +103,32 @@ impl Runner {
                 biased;
                 () = commits.ready() => self.commit().await?,
                 Some(done) = self.tasks.join_next() => self.done(done)?,
+                () = &mut too_late => return Err(undrained(self.shared.options.drain_deadline)),
             }
         }
         if self.at_work.get(lane).is_none() {
             return Ok(());
         }
         self.at_work.remove(lane);
-        self.commit().await?;
-        self.resume.forget(lane);
-        Ok(())
+        self.commit().await
+    }
+
+    /// Over when what has been read can no longer be written after a stop.
+    fn too_late(&self) -> impl Future<Output = ()> + use<> {
+        let (mut stop, deadline) = (self.stop.clone(), self.shared.options.drain_deadline);
+        async move {
+            wanted(&mut stop, any_stop).await;
+            tokio::time::sleep(deadline).await;
+        }
     }
 
     /// False if the lane is gone. What has been read is also written after a stop, so the wait for a full lane goes on
     /// then, under the deadline.
     async fn send(&mut self, intake: &Sender<Intake>, message: Intake, cost: Cost) -> Result<bool> {
         let commits = Arc::clone(&self.shared.commits);
-        let mut stop = self.stop.clone();
         let deadline = self.shared.options.drain_deadline;
-        let too_late = async {
-            wanted(&mut stop, any_stop).await;
-            tokio::time::sleep(deadline).await;
-        };
-        let (mut sent, mut too_late) = (std::pin::pin!(intake.send(message, cost)), std::pin::pin!(too_late));
+        let mut too_late = std::pin::pin!(self.too_late());
+        let mut sent = std::pin::pin!(intake.send(message, cost));
         loop {
             tokio::select! {
                 biased;
@@ -136,7 +141,10 @@ impl Runner {
     }
 
     async fn start_lane(&mut self, lane: Lane) -> Result<LaneInput> {
-        let start = self.resume.start(&lane).await?;
+        let start = tokio::select! {
+            start = self.resume.start(&lane) => start?,
+            () = self.too_late() => return Err(undrained(self.shared.options.drain_deadline)),
+        };
         let options = &self.shared.options;
         let bounds = Bounds {
             items: options.queue_items,

@@ -26,7 +26,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{Batch, BatchLimit, Error, ErrorKind, Lane, Result, Resume, Source};
+use qicore_data::{Batch, BatchLimit, Error, ErrorKind, Lane, Result, Resume, RetryPolicy, Source};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
@@ -153,13 +153,17 @@ impl Runner {
         }
         let retry = &self.shared.options.retry;
         if let Some(letters) = &self.shared.dead_letters {
-            in_time(retry, "dead_letters.open", letters.open()).await?;
+            let failed = |error: &Error, pause| tracing::warn!(%error, ?pause, "dead letters: opening again");
+            retrying(retry, failed, || in_time(retry, "dead_letters.open", letters.open())).await?;
         }
         self.tables.open(&self.shared).await?;
         let resume: Arc<dyn Resume> = self.resume.clone();
-        // The source's future borrows it mutably, which a closure called several times cannot lend: one try here,
-        // and sources retry their own connections.
-        in_time(retry, "source.open", self.source.open(resume)).await
+        let mut failures = 0;
+        open_source(retry, self.source.as_mut(), resume, |error| {
+            failures += 1;
+            pause_after(&self.shared, error, failures)
+        })
+        .await
     }
 
     /// Reads until the source is exhausted, the pipeline stops or fails.
@@ -262,6 +266,22 @@ impl Runner {
 
 fn any_stop(stop: Stop) -> bool {
     stop != Stop::No
+}
+
+/// Opens a source, again and again as long as `patience` gives pauses. The future borrows the source mutably, which [`retrying`]
+/// cannot lend out several times.
+async fn open_source(
+    retry: &RetryPolicy,
+    source: &mut dyn Source,
+    resume: Arc<dyn Resume>,
+    mut patience: impl FnMut(Error) -> Result<Duration>,
+) -> Result<()> {
+    loop {
+        match in_time(retry, "source.open", source.open(Arc::clone(&resume))).await {
+            Ok(()) => return Ok(()),
+            Err(error) => tokio::time::sleep(patience(error)?).await,
+        }
+    }
 }
 
 /// Waits until a stop is wanted: for good, if nobody is left to want one.

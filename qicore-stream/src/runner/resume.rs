@@ -53,7 +53,7 @@ impl ResumeTable {
         }
     }
 
-    /// The start of a lane. A lane that comes back later, after its end, is asked for anew.
+    /// The start of a lane: what the source was told, if it has asked.
     pub(super) async fn start(&self, lane: &Lane) -> Result<LaneStart> {
         let known = self
             .lanes
@@ -130,9 +130,11 @@ impl ResumeTable {
 
 #[async_trait]
 impl Resume for ResumeTable {
-    /// Waits for what this process itself still writes of the lane: to look at a lane is to take it over.
+    /// Waits for what this process itself still writes of the lane: to look at a lane is to take it over. It is asked when a
+    /// lane begins, and another process may have had it since it began here before.
     async fn checkpoint(&self, lane: &Lane) -> Result<Option<Arc<Checkpoint>>> {
         self.busy.free(lane).await;
+        self.forget(lane);
         Ok(self.start(lane).await?.from)
     }
 }

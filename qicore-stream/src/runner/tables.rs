@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::commit::patience;
 use super::rejects::Rejects;
-use super::{Shared, flatten};
+use super::{Shared, flatten, open_source};
 use crate::pipeline::TableSource;
 use crate::retry::in_time;
 use crate::stats::TableCounts;
@@ -116,8 +116,14 @@ impl Feed {
     /// Reads to the source's end, or to what was the end when it was opened.
     async fn catch_up(&mut self, shared: &Shared) -> Result<()> {
         let retry = &shared.options.retry;
-        let opened = in_time(retry, "source.open", self.source.open(Arc::new(FromStart))).await;
-        opened.map_err(|error| self.named(error))?;
+        let (mut failures, stage) = (0, &self.stage);
+        let opened = open_source(retry, self.source.as_mut(), Arc::new(FromStart), |error| {
+            failures += 1;
+            let (error, pause) = patience(retry, error, failures)?;
+            tracing::warn!(stage, %error, ?pause, "table: opening again");
+            Ok(pause)
+        });
+        opened.await.map_err(|error| self.named(error))?;
         let caught_up = self.read_to_end(shared).await;
         caught_up.map_err(|error| self.named(error))?;
         self.counts.caught_up();

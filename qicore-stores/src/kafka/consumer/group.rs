@@ -46,7 +46,7 @@ pub struct Release {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     notices: Mutex<VecDeque<Notice>>,
-    ends: Mutex<BTreeMap<TopicPartition, u64>>,
+    ends: Mutex<Arc<BTreeMap<TopicPartition, u64>>>,
     changed: Notify,
     pub(super) closing: AtomicBool,
 }
@@ -73,8 +73,8 @@ impl Inbox {
         self.changed.notified().await;
     }
 
-    pub(super) fn ends(&self) -> BTreeMap<TopicPartition, u64> {
-        locked(&self.ends).clone()
+    pub(super) fn ends(&self) -> Arc<BTreeMap<TopicPartition, u64>> {
+        Arc::clone(&locked(&self.ends))
     }
 }
 
@@ -157,7 +157,7 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let mut ends = locked(&self.inbox.ends);
+        let mut ends = BTreeMap::new();
         for (topic, about) in &statistics.topics {
             let topic: Arc<str> = topic.as_str().into();
             for (partition, about) in &about.partitions {
@@ -170,6 +170,7 @@ impl ClientContext for Context {
                 }
             }
         }
+        *locked(&self.inbox.ends) = Arc::new(ends);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -215,6 +216,8 @@ pub(super) fn poll(consumer: Arc<BaseConsumer<Context>>, inbox: Arc<Inbox>) -> R
                 }
             }
         }
+        // A partition that nobody has taken from there holds the consumer, and so itself.
+        drop(inbox.take());
     };
     let spawned = std::thread::Builder::new().name("qicore-kafka".into()).spawn(serve);
     spawned.map_err(|error| Error::new(ErrorKind::Internal, "kafka.open", error.to_string()))

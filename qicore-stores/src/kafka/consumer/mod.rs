@@ -172,8 +172,8 @@ impl Consumer {
         self.inbox.changed().await;
     }
 
-    /// The end of each partition that is read, as far as it is known, for what lies before it.
-    pub fn ends(&self) -> BTreeMap<TopicPartition, u64> {
+    /// The end of what can be read of each partition, as it was up to a second ago.
+    pub fn ends(&self) -> Arc<BTreeMap<TopicPartition, u64>> {
         self.inbox.ends()
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use qicore_data::{Error, ErrorKind, Result, Timestamp};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -21,9 +21,10 @@ pub enum Start {
     Committed,
     /// At the beginning.
     Earliest,
-    /// At the end: what comes from now on.
+    /// At the end: what comes from now on. In a group where it has committed to, which it does when it begins: what comes while
+    /// nobody reads is not passed over.
     Latest,
-    /// At the first message of this time or a later one, by the messages' timestamps.
+    /// At the first message of this time or a later one, by the messages' timestamps. In a group as [latest](Self::Latest).
     Time(Timestamp),
     /// At these offsets, by `TOPIC/PARTITION`; others as [committed](Self::Committed).
     Offsets(BTreeMap<String, u64>),
@@ -34,7 +35,7 @@ pub enum Start {
 pub struct Begun {
     /// The offset of the next message, at least.
     pub next: u64,
-    /// How many offsets before it were removed unread.
+    /// How many offsets before it were removed unread: at most so many messages, since marks of transactions have offsets too.
     pub missed: u64,
     /// The partition's end, when it was asked for.
     pub end: u64,
@@ -127,20 +128,34 @@ impl Ask<'_> {
     fn by(&self, start: &Start, end: u64) -> Result<Option<u64>> {
         match start {
             Start::Earliest => Ok(None),
-            Start::Latest => Ok(Some(end)),
-            Start::Time(time) => {
+            Start::Latest => self.once(|| Ok(end)),
+            Start::Time(time) => self.once(|| {
                 let millis = time.nanos().div_euclid(1_000_000);
                 let times = self.list(Offset::Offset(millis))?;
                 let found = self.reader.offsets_for_times(times, self.timeout);
                 let found = found.map_err(|error| mapped("kafka.begin", error))?;
-                Ok(Some(first(&found).unwrap_or(end)))
-            }
+                Ok(first(&found).unwrap_or(end))
+            }),
             Start::Offsets(offsets) => match offsets.get(&self.place.to_string()) {
                 Some(offset) => Ok(Some(*offset)),
                 None => self.committed(),
             },
             Start::Committed => self.committed(),
         }
+    }
+
+    /// What the group has committed to; where it has not, `find` says where to begin, and the group is told.
+    fn once(&self, find: impl FnOnce() -> Result<u64>) -> Result<Option<u64>> {
+        if let Some(committed) = self.committed()? {
+            return Ok(Some(committed));
+        }
+        let next = find()?;
+        if self.grouped {
+            let place = self.list(Offset::Offset(next as i64))?;
+            let committed = self.reader.commit(&place, CommitMode::Sync);
+            committed.map_err(|error| mapped("kafka.begin", error))?;
+        }
+        Ok(Some(next))
     }
 
     fn committed(&self) -> Result<Option<u64>> {

@@ -353,9 +353,13 @@ fn gap(place: &TopicPartition, begun: Begun) -> Result<Batch> {
         reason: GapReason::Provider,
         missed: Some(begun.missed),
     };
-    tracing::warn!(partition = %place, missed = begun.missed, "kafka: messages were removed before they were read");
+    let from = begun.next - begun.missed;
+    tracing::warn!(partition = %place, from, to = begun.next, "kafka: messages were removed before they were read");
     let exchange = Exchange::new("kafka").map_err(named)?;
-    let symbol = Symbol::new(&place.to_string()).map_err(named)?;
+    let name = place.to_string();
+    // A topic's name may be longer than a symbol can be. It is of ASCII letters.
+    let symbol = Symbol::new(&name).or_else(|_| Symbol::new(&name[name.len().saturating_sub(64)..]));
+    let symbol = symbol.map_err(named)?;
     let source = Label::new("kafka").map_err(named)?;
     let event = Event::new(exchange, symbol, now, source, gap);
     Ok(Batch::events(lane_of(place), vec![event], Position::at(begun.next)))

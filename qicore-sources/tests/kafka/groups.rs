@@ -1,12 +1,16 @@
 //! Workers of one group.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use qicore_data::Event;
+use async_trait::async_trait;
+use qicore_data::{BatchLimit, Checkpoint, Event, Lane, Result, Resume, Source};
 use qicore_sinks::Memory;
-use qicore_sources::Until;
+use qicore_sources::{KafkaTopics, Until};
 use qicore_stream::testkit::trades;
+use tokio::sync::Notify;
 
 use super::{assert_same, config, filled, pipeline, servers, until, write};
 
@@ -86,6 +90,55 @@ async fn the_others_take_over_from_the_dead() {
     run.wait().await.unwrap();
     let both = [memories[0].events(), memories[1].events()].concat();
     assert!(ids(&both).is_superset(&ids(&events)), "lost");
+}
+
+/// Answers at once, but for the second time that a lane is asked for.
+#[derive(Default)]
+struct Slowly {
+    asked: AtomicUsize,
+    go_on: Notify,
+}
+
+#[async_trait]
+impl Resume for Slowly {
+    async fn checkpoint(&self, _lane: &Lane) -> Result<Option<Arc<Checkpoint>>> {
+        if self.asked.fetch_add(1, SeqCst) == 1 {
+            self.go_on.notified().await;
+        }
+        Ok(None)
+    }
+}
+
+/// A lane that is being looked up once more is not given up because its sinks tell again that another process had it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_that_is_lost_twice_is_read_on() {
+    let broker = servers::kafka().await;
+    let (topic, events) = filled(&broker, 1, 100).await;
+    let resume = Arc::new(Slowly::default());
+    let mut source = config(&broker, &topic, Some(&servers::unique("group")));
+    source.until = Until::Never;
+    let mut source = KafkaTopics::from_config(source);
+    source.open(resume.clone()).await.unwrap();
+    let lane = Lane::new(format!("{topic}/0"));
+    for round in 0..2 {
+        let mut found = 0;
+        while found < events.len() {
+            let next = tokio::time::timeout(Duration::from_secs(30), source.next_batch(BatchLimit::default()));
+            let batch = next.await.expect("the lane is read").unwrap().unwrap();
+            assert_eq!(batch.lane, lane);
+            found += batch.content.len();
+        }
+        assert_eq!(found, events.len(), "round {round}");
+        if round == 0 {
+            source.lost(&lane);
+            // Looks up, and waits.
+            let nothing = tokio::time::timeout(Duration::from_millis(300), source.next_batch(BatchLimit::default()));
+            assert!(nothing.await.is_err());
+            source.lost(&lane);
+            resume.go_on.notify_one();
+        }
+    }
+    source.close().await.unwrap();
 }
 
 /// A store that is slow for longer than a member may be silent does not cost the membership.

@@ -64,6 +64,22 @@ async fn policies() {
     }
 }
 
+/// What comes between a kill and the next start is not passed over: the group knows where it has begun.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_begins_at_the_latest_once() {
+    let broker = servers::kafka().await;
+    for start in [Start::Latest, Start::Time(Timestamp::from_nanos(i64::MAX))] {
+        let (topic, _) = filled(&broker, 2, 10).await;
+        let mut config = config(&broker, &topic, Some(&servers::unique("group")));
+        config.start = start;
+        assert_same(&read(config.clone()).await, &[]);
+        let more = trades(500..507);
+        super::write(&broker, &topic, 1, &more).await;
+        assert_same(&read(config.clone()).await, &more);
+        assert_same(&read(config).await, &[]);
+    }
+}
+
 /// Opens a source and reads to its end.
 async fn from(mut source: KafkaTopics, position: u64) -> Result<Vec<Event>> {
     source.open(Arc::new(At(position))).await?;

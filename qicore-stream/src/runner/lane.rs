@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use qicore_data::{
     Batch, Checkpoint, Content, Decoded, Decoder, Error, ErrorKind, Event, Frame, Lane, LaneEnd, Output, Position,
@@ -309,8 +310,11 @@ impl LaneTask {
             }));
         }
         let now = Instant::now();
-        // A large state takes long to write down: a twentieth of the lane's time at the most.
-        self.checkpoint_at = now + self.shared.checkpoints.every.max(20 * (now - began));
+        let stored: usize = checkpoint.state.iter().map(|state| state.state.len()).sum();
+        // A large state takes long to write down: a twentieth of the lane's time at the most. And it is written to a store, or to
+        // several of them.
+        let rest = (20 * (now - began)).max(Duration::from_secs_f64(stored as f64 / STATE_A_SECOND));
+        self.checkpoint_at = now + self.shared.checkpoints.every.max(rest);
         self.uncovered = Cost::default();
         Ok(Arc::new(checkpoint))
     }
@@ -372,6 +376,9 @@ impl LaneTask {
         Ok(())
     }
 }
+
+/// Bytes of state that a lane stores in a second, at the most.
+const STATE_A_SECOND: f64 = 8e6;
 
 /// Stages of the same kind are told apart by their place.
 fn stage_name(at: usize, transform: &dyn Transform) -> String {

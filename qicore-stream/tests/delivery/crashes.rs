@@ -3,8 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use proptest::prelude::*;
-use qicore_data::{Batch, Lane, LaneEnd, Position, Sink, Transform};
+use qicore_data::{
+    Batch, BatchLimit, Checkpoint, Lane, LaneEnd, Position, Resume, Sink, Source, SourceCapabilities, Transform,
+};
 use qicore_stream::testkit::{Call, Fault, FaultySink, Scripted, trades};
 use qicore_stream::{FileCheckpoints, SinkOptions};
 
@@ -178,4 +181,130 @@ async fn a_lane_that_comes_back_waits_for_what_it_had_before() {
             "{ends:?}"
         );
     }
+}
+
+/// A source whose lane begins here, is another process's before anything is read of it, and comes back.
+struct Moving {
+    kept: Arc<Mutex<Kept>>,
+    resume: Option<Arc<dyn Resume>>,
+    asked: Arc<Mutex<Vec<Option<u64>>>>,
+    over: bool,
+}
+
+#[async_trait]
+impl Source for Moving {
+    fn name(&self) -> &str {
+        "moving"
+    }
+
+    fn capabilities(&self) -> SourceCapabilities {
+        SourceCapabilities::default().replayable().shared()
+    }
+
+    async fn open(&mut self, resume: Arc<dyn Resume>) -> qicore_data::Result<()> {
+        self.resume = Some(resume);
+        Ok(())
+    }
+
+    async fn next_batch(&mut self, _limit: BatchLimit) -> qicore_data::Result<Option<Batch>> {
+        if std::mem::replace(&mut self.over, true) {
+            return Ok(None);
+        }
+        let (lane, resume) = (Lane::new("a"), self.resume.clone().unwrap());
+        for round in 0..2 {
+            let held = resume.checkpoint(&lane).await?;
+            self.asked.lock().unwrap().push(held.map(|held| held.position.offset));
+            if round == 0 {
+                let other = Store::on(Arc::clone(&self.kept), Mode::Each);
+                let mut state = Checkpoint::new(lane.clone(), Position::at(100));
+                state.state.push(qicore_data::Snapshot {
+                    stage: "0:number".into(),
+                    state: "100".into(),
+                });
+                let mut rows = qicore_data::Delivery::of(lane.clone(), 0, 100, trades(0..100));
+                rows.checkpoint = Some(Arc::new(state));
+                assert!(!other.write(&rows).await?.staged);
+            }
+        }
+        let rest = Batch::events(lane, trades(100..200), Position::at(200));
+        Ok(Some(rest.ending(LaneEnd::Exhausted)))
+    }
+}
+
+/// What a sink held when a lane began here says nothing of what it holds when the lane comes back.
+#[tokio::test]
+async fn a_lane_that_was_elsewhere_goes_on_where_that_one_ended() {
+    let kept: Arc<Mutex<Kept>> = Arc::default();
+    let asked: Arc<Mutex<Vec<_>>> = Arc::default();
+    let source = Moving {
+        kept: Arc::clone(&kept),
+        resume: None,
+        asked: Arc::clone(&asked),
+        over: false,
+    };
+    let builder = qicore_stream::Pipeline::builder("test").source(source).options(quick());
+    let builder = builder
+        .transform(Number::default())
+        .sink(Store::on(Arc::clone(&kept), Mode::Each));
+    builder.build().unwrap().run().await.unwrap();
+    assert_eq!(*asked.lock().unwrap(), [None, Some(100)]);
+    assert!(ids(&kept, "a").into_iter().eq(0..200));
+    let state = |kept: &Kept| {
+        kept.checkpoints[&Lane::new("a")]
+            .state
+            .iter()
+            .any(|state| &*state.state == "200")
+    };
+    assert!(
+        state(&kept.lock().unwrap()),
+        "the state of its transforms came back with it"
+    );
+}
+
+/// A source that cannot be opened at first: its broker is away.
+struct Away(usize, Scripted);
+
+#[async_trait]
+impl Source for Away {
+    fn name(&self) -> &str {
+        "away"
+    }
+
+    fn capabilities(&self) -> SourceCapabilities {
+        self.1.capabilities()
+    }
+
+    async fn open(&mut self, resume: Arc<dyn Resume>) -> qicore_data::Result<()> {
+        if self.0 > 0 {
+            self.0 -= 1;
+            let error = qicore_data::Error::new(qicore_data::ErrorKind::Unavailable, "away.open", "no answer");
+            return Err(error.with_retry(qicore_data::RetryAdvice::Backoff));
+        }
+        self.1.open(resume).await
+    }
+
+    async fn next_batch(&mut self, limit: BatchLimit) -> qicore_data::Result<Option<Batch>> {
+        self.1.next_batch(limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_source_is_opened_again() {
+    let run = async |failures| {
+        let store = Store::new(Mode::Each);
+        let kept = store.kept();
+        let source = Away(failures, Scripted::events("a", trades(0..10), 5));
+        let builder = qicore_stream::Pipeline::builder("test")
+            .source(source)
+            .options(quick())
+            .sink(store);
+        (builder.build().unwrap().run().await, ids(&kept, "a"))
+    };
+    let (done, found) = run(3).await;
+    assert_eq!(done.unwrap().stats.source_failures, 3);
+    assert!(found.into_iter().eq(0..10));
+    let (failed, found) = run(4).await;
+    let error = failed.unwrap_err();
+    assert_eq!(error.retry(), qicore_data::RetryAdvice::Exhausted, "{error}");
+    assert!(found.is_empty());
 }

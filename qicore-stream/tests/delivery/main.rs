@@ -56,6 +56,41 @@ async fn a_sink_that_wants_a_checkpoint_with_each_delivery() {
     assert!(longest < 200 + 64, "{longest} rows waited for a checkpoint");
 }
 
+/// Has a state that is as large as a store can take in two seconds, and takes its time.
+#[derive(Clone)]
+struct Large;
+
+impl qicore_data::Transform for Large {
+    fn name(&self) -> &str {
+        "large"
+    }
+
+    fn apply(&mut self, events: Vec<qicore_data::Event>, out: &mut qicore_data::Output) -> qicore_data::Result<()> {
+        std::thread::sleep(Duration::from_millis(2));
+        out.forward(events);
+        Ok(())
+    }
+
+    fn snapshot(&self) -> qicore_data::Result<Option<Box<str>>> {
+        Ok(Some("x".repeat(16_000_000).into()))
+    }
+}
+
+/// A state that is stored with every few rows would be most of what is stored.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_state_is_stored_less_often() {
+    let store = Store::new(Mode::Each).batch(100_000);
+    let kept = store.kept();
+    let source = Scripted::events("a", trades(0..5000), 10);
+    let builder = Pipeline::builder("test").source(source.clone()).options(quick());
+    let started = std::time::Instant::now();
+    let run = builder.transform(Large).sink(store).build().unwrap().run();
+    run.await.unwrap();
+    assert!(ids(&kept, "a").into_iter().eq(0..5000));
+    let (stored, seconds) = (source.commits().len(), started.elapsed().as_secs_f64());
+    assert!(stored as f64 <= 3.0 + seconds / 2.0, "{stored} times in {seconds} s");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_row_arrives_once_in_order_at_every_sink() {
     for mode in [Mode::Plain, Mode::Transactional, Mode::Each, Mode::Staged] {

@@ -10,6 +10,7 @@ command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc; 
 command -v c++ >/dev/null && command -v make >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists openssl ||
   { apt-get update -qq && apt-get install -y -qq g++ make pkg-config libssl-dev; }
 command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+command -v kcat >/dev/null || { apt-get update -qq && apt-get install -y -qq kcat; }
 command -v psql >/dev/null || { apt-get update -qq && apt-get install -y -qq postgresql-client; }
 command -v curl >/dev/null || { apt-get update -qq && apt-get install -y -qq curl; }
 command -v node >/dev/null && command -v npm >/dev/null ||

@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of crash-campaign.sh
 # The whole platform: a generator with a known truth → Kafka → validation → Kafka → both stores, with two workers in each
-# group, while random ones of all these processes and servers are killed. Rows without a key (quotes) tell whether one was
-# written twice, keyed rows whether one was lost. `platform-timescale` is the same with TimescaleDB.
+# group, while random ones of all these processes and servers are killed, or hang. Rows without a key (quotes) tell whether one
+# was written twice, keyed rows whether one was lost; the rows in both topics are counted, too, and so are the letters of rows
+# whose instrument is not known. A worker that ends by itself ends the campaign. `platform-timescale` is the same with TimescaleDB.
 
 campaign_features=kafka,timescale,clickhouse
 relational=postgres
@@ -10,11 +11,14 @@ events=60000 disturbed=20
 export QICORE_SERVICES_DIR=$work/services
 services=(kafka "$relational" clickhouse)
 tables=(trades quotes ohlcv)
+# Of the symbols of the market only so many are known.
+symbols=20 known_symbols=15
 # Most seconds from the last kill to the last row.
 patience=300
-timescale_rows=0 clickhouse_rows=0
+timescale_rows=0 clickhouse_rows=0 letters=0
 
 campaign_begin() {
+  command -v kcat >/dev/null || { echo "kcat is missing (Debian: kcat)" >&2; exit 1; }
   eval "$(./scripts/services.sh start --with $$ "${services[@]}")"
   local url=QICORE_${relational^^}_URL
   export QICORE_TIMESCALE_URL=${!url}
@@ -34,7 +38,7 @@ market() { # SEED
 type = "generator"
 seed = $1
 lanes = 3
-symbols = 20
+symbols = $symbols
 events = $events
 duplicates = 0.01
 quotes = 0.2
@@ -45,6 +49,16 @@ timeframes = ["1s", "1m"]
 TOML
 }
 
+instruments() { # SEED
+  cat <<TOML
+type = "generator"
+seed = $1
+symbols = $known_symbols
+events = $known_symbols
+instruments = true
+TOML
+}
+
 checks() {
   cat <<TOML
 [[transform]]
@@ -52,6 +66,11 @@ type = "validate"
 
 [[transform]]
 type = "dedupe"
+
+[[transform]]
+type = "enrich"
+instruments = "instruments"
+unknown_instrument = "reject"
 TOML
 }
 
@@ -62,12 +81,12 @@ connection.timeout = "5s"
 TOML
 }
 
-topic() { # SECTION TOPIC GROUP
+topic() { # TOPIC [GROUP]
   cat <<TOML
 [source]
 type = "kafka"
 topics = ["$1"]
-group = "$2"
+$([ $# = 2 ] && echo "group = \"$2\"" || echo "standalone = true")
 $(brokers)
 connection.properties = { "session.timeout.ms" = "3000", "heartbeat.interval.ms" = "300" }
 TOML
@@ -79,8 +98,8 @@ to_topic() { # TOPIC
   cat <<TOML
 [[sink]]
 type = "kafka"
-only = ["trade", "quote", "candle"]
-topics = { trade = "$1", quote = "$1", candle = "$1" }
+only = ["trade", "quote", "candle", "instrument"]
+topics = { trade = "$1", quote = "$1", candle = "$1", instrument = "$1" }
 batch = { events = 2000, linger = "20ms" }
 $patient
 $(brokers)
@@ -111,13 +130,39 @@ $patient
 TOML
 }
 
+# A pipeline's file: its name, where its letters go, and its sections.
+pipeline() { # FILE NAME LETTERS SECTION…
+  local file=$1 name=$2 letters=$3
+  shift 3
+  { printf 'name = "%s"\n%s\n' "$name" "$letters"; printf '%s\n' "$@"; } >"$work/$file.toml"
+}
+
 pipelines() { # ROUND
-  local head="dead_letters = \"$work/letters.jsonl\""
-  { printf 'name = "whole"\n%s\n' "$head"; market "$1"; checks; to_timescale whole; to_clickhouse whole; } >"$work/whole.toml"
-  { printf 'name = "ingest-%s"\n%s\n' "$1" "$head"; market "$1"; to_topic "raw-$1"; } >"$work/ingest.toml"
-  { printf 'name = "validate-%s"\n%s\n' "$1" "$head"; topic "raw-$1" "validate-$1"; checks; to_topic "clean-$1"; } >"$work/validate.toml"
-  { printf 'name = "timescale-%s"\n%s\n' "$1" "$head"; topic "clean-$1" "timescale-$1"; to_timescale broken; } >"$work/timescale.toml"
-  { printf 'name = "clickhouse-%s"\n%s\n' "$1" "$head"; topic "clean-$1" "clickhouse-$1"; to_clickhouse broken; } >"$work/clickhouse.toml"
+  local none="dead_letters = \"$work/letters.jsonl\"" known="[[table]]
+name = \"instruments\""
+  pipeline whole whole "dead_letters = \"$work/whole.jsonl\"" "$(market "$1")" "$known" "$(instruments "$1")" "$(checks)" \
+    "$(to_timescale whole)" "$(to_clickhouse whole)"
+  pipeline raw raw "$none" "$(market "$1")" "$(printf '[[sink]]\ntype = "jsonl"\npath = "%s"' "$work/raw")"
+  pipeline instruments "instruments-$1" "$none" "[source]" "$(instruments "$1")" "$(to_topic "instruments-$1")"
+  pipeline ingest "ingest-$1" "$none" "$(market "$1")" "$(to_topic "raw-$1")"
+  pipeline validate "validate-$1" "[dead_letters]
+type = \"kafka\"
+$(brokers)" "$(topic "raw-$1" "validate-$1")" "$known" "$(topic "instruments-$1" | sed 1d)" "$(checks)" "$(to_topic "clean-$1")"
+  pipeline timescale "timescale-$1" "$none" "$(topic "clean-$1" "timescale-$1")" "$(to_timescale broken)"
+  pipeline clickhouse "clickhouse-$1" "$none" "$(topic "clean-$1" "clickhouse-$1")" "$(to_clickhouse broken)"
+}
+
+# The committed messages of a topic, a line each.
+messages() { kcat -b "$QICORE_KAFKA_BROKERS" -C -e -q -X isolation.level=read_committed -t "$1"; } # TOPIC
+
+ids() { grep -o '^{"id":"[^"]*"' | sort -u | wc -l; }
+
+# Compares numbers of rows, and adds to the sums of what is lost or doubled.
+same_number() { # ROUND WHAT EXPECTED FOUND
+  [ "$3" = "$4" ] && return
+  echo "round $1: $4 instead of $3 $2" >&2
+  lost=$((lost + ($4 < $3 ? $3 - $4 : 0)))
+  duplicated=$((duplicated + ($4 > $3 ? $4 - $3 : 0)))
 }
 
 psql_() { psql -qXAt -v ON_ERROR_STOP=1 "$QICORE_TIMESCALE_URL" -c "$1" 2>/dev/null; }
@@ -193,7 +238,8 @@ prepare() {
     psql_ "DROP SCHEMA IF EXISTS $place CASCADE"
     curl_ "DROP DATABASE IF EXISTS $place SYNC"
   done
-  "$qicore" topics apply "$work/ingest.toml" "$work/validate.toml" >/dev/null
+  "$qicore" topics apply "$work/instruments.toml" "$work/ingest.toml" "$work/validate.toml" >/dev/null
+  "$qicore" run --quiet "$work/instruments.toml"
   # The tables are there before anybody counts.
   for place in whole timescale clickhouse; do "$qicore" check --connect "$work/$place.toml" >/dev/null 2>&1; done
 }
@@ -203,11 +249,13 @@ finished() { # ROUNDS' TRUTH
 }
 
 campaign_round() { # NUMBER
-  local round=$1 until truth store table before found_before
-  rm -f "$work/over" "$work/failed" "$work"/*.pid
+  local round=$1 until truth
+  rm -rf "$work/raw"
+  rm -f "$work/over" "$work/failed" "$work/whole.jsonl" "$work"/*.pid
   pipelines "$round"
   prepare
   "$qicore" run --quiet "$work/whole.toml"
+  "$qicore" run --quiet "$work/raw.toml"
   truth=$(count timescale whole)
   worker ingest ingest &
   for number in 1 2; do
@@ -216,7 +264,7 @@ campaign_round() { # NUMBER
     worker "clickhouse-$number" clickhouse &
   done
   until=$((SECONDS + disturbed))
-  while [ "$SECONDS" -lt "$until" ]; do
+  while [ "$SECONDS" -lt "$until" ] && ! finished "$truth"; do
     sleep "0.$(printf '%03d' $((RANDOM % 900 + 50)))"
     disturb
   done
@@ -227,23 +275,42 @@ campaign_round() { # NUMBER
   done
   # What comes twice may come late.
   sleep 2
+  end_workers "$round"
+  check "$round" "$truth"
+}
+
+# Asks all workers to stop, and waits until they have.
+end_workers() { # ROUND
+  local file until=$((SECONDS + 60))
   touch "$work/over"
-  local file
-  for file in "$work"/*.pid; do kill -INT "$(cat "$file")" 2>/dev/null || true; done
+  while compgen -G "$work/*.pid" >/dev/null; do
+    [ "$SECONDS" -lt "$until" ] || { echo "round $1: workers do not stop: $(cd "$work" && echo *.pid)" >&2; exit 1; }
+    for file in "$work"/*.pid; do kill -INT "$(cat "$file" 2>/dev/null)" 2>/dev/null || true; done
+    sleep 1
+  done
   wait
+  [ ! -e "$work/failed" ] || { echo "round $1: workers failed by themselves:" >&2; cat "$work/failed" >&2; exit 1; }
+}
+
+check() { # ROUND TRUTH
+  local store table found_before refused
   for store in timescale clickhouse; do
     found_before=$found
     for table in "${tables[@]}"; do
       rows "$store" whole "$table" >"$work/expected"
       rows "$store" broken "$table" >"$work/found"
-      compare "$round" "$table of $store"
+      compare "$1" "$table of $store"
     done
     printf -v "${store}_rows" %s $((${store}_rows + found - found_before))
   done
-  if [ -e "$work/failed" ]; then
-    echo "round $round: workers failed by themselves:" >&2
-    cat "$work/failed" >&2
-  fi
+  same_number "$1" "messages in raw-$1" "$(find "$work/raw" -name '*.jsonl' -exec cat {} + | wc -l)" "$(messages "raw-$1" | wc -l)"
+  same_number "$1" "messages in clean-$1" "$2" "$(messages "clean-$1" | wc -l)"
+  refused=$(ids <"$work/whole.jsonl")
+  [ "$refused" -gt 0 ] || { echo "round $1: no row is refused: nothing is tested by that" >&2; exit 1; }
+  same_number "$1" "letters" "$refused" "$(messages "raw-$1-dead-letter" | ids)"
+  letters=$((letters + refused))
 }
+
+campaign_end() { echo "letters of refused rows: $letters"; }
 
 told() { echo "expected=$((expected / 2)) timescale=$timescale_rows clickhouse=$clickhouse_rows"; }

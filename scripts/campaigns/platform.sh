@@ -279,14 +279,19 @@ campaign_round() { # NUMBER
   check "$round" "$truth"
 }
 
-# Asks all workers to stop, and waits until they have.
+# Asks all workers to stop, each once, since a second time would abort it, and waits until they have.
 end_workers() { # ROUND
-  local file until=$((SECONDS + 60))
+  local file pid asked=' ' until=$((SECONDS + 60))
   touch "$work/over"
   while compgen -G "$work/*.pid" >/dev/null; do
     [ "$SECONDS" -lt "$until" ] || { echo "round $1: workers do not stop: $(cd "$work" && echo *.pid)" >&2; exit 1; }
-    for file in "$work"/*.pid; do kill -INT "$(cat "$file" 2>/dev/null)" 2>/dev/null || true; done
-    sleep 1
+    for file in "$work"/*.pid; do
+      pid=$(cat "$file" 2>/dev/null) || continue
+      [[ $asked != *" $pid "* ]] || continue
+      kill -INT "$pid" 2>/dev/null || true
+      asked+="$pid "
+    done
+    sleep 0.2
   done
   wait
   [ ! -e "$work/failed" ] || { echo "round $1: workers failed by themselves:" >&2; cat "$work/failed" >&2; exit 1; }

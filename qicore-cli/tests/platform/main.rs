@@ -1,5 +1,7 @@
 //! Workers as processes, that hang or are killed, on a real broker and a real store.
 
+mod shipped;
+
 #[path = "../../../qicore-stores/tests/servers/mod.rs"]
 mod servers;
 

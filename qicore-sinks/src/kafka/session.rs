@@ -201,21 +201,24 @@ impl Session {
                 return Err(error);
             }
         };
-        let cause = producer.failure();
-        producer.abort()?;
+        let is_rejected = |error: &Error| error.kind() == ErrorKind::Rejected;
+        // Messages that were not sent do not say why.
+        let cause = match failed.values().any(is_rejected) {
+            true => None,
+            false => producer.failure(),
+        };
+        let aborted = producer.abort();
+        if let Some(cause) = cause.filter(|cause| cause.retry() == RetryAdvice::Never) {
+            return Err(cause);
+        }
+        aborted?;
         if let Some((_, error)) = failed.split_off(&CHECKPOINT).pop_first()
-            && error.kind() == ErrorKind::Rejected
+            && is_rejected(&error)
         {
             return Err(error.with("refused", "the checkpoint"));
         }
         let numbers = failed.keys().copied().collect();
-        match rejected(failed) {
-            Ok(()) => Ok(Outcome::Refused(numbers)),
-            // Messages that were not sent do not say why.
-            Err(error) => Err(cause
-                .filter(|cause| cause.retry() == RetryAdvice::Never)
-                .unwrap_or(error)),
-        }
+        rejected(failed).map(|()| Outcome::Refused(numbers))
     }
 
     /// Finds the rows that a broker refuses, by transactions that are all given up, with every message a batch of its own. Each

@@ -82,3 +82,45 @@ async fn a_topic_is_deleted_at_work() {
     assert_eq!(error.kind(), ErrorKind::Schema, "{error}");
     assert_same(&memory.events(), &events);
 }
+
+/// Rights are told, of topics and of groups, and not tried for again and again.
+#[cfg(feature = "kafka-ssl")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_is_missing_is_told() {
+    use qicore_data::Secret;
+    use qicore_stores::kafka::{Connection, SaslMechanism};
+    use servers::{Operation::*, Resource};
+    let own = tokio::task::spawn_blocking(|| Own::kafka("")).await.unwrap();
+    let broker = own.broker();
+    let (topic, events) = filled(&broker, 1, 20).await;
+    broker.allow("guest", Resource::Topic, &topic, &[Describe]);
+    let read = async |group: Option<&str>| {
+        let mut source = config(&broker, &topic, group);
+        source.connection = Connection::brokers(format!("127.0.0.1:{}", own.ssl_port()))
+            .tls(true)
+            .tls_ca(own.authority())
+            .user("guest", Secret::new(own.password("guest")), SaslMechanism::Plain);
+        let memory = Memory::new();
+        let run = pipeline("p", source, memory.clone()).build().unwrap().run();
+        let done = tokio::time::timeout(Duration::from_secs(60), run)
+            .await
+            .expect("an end");
+        done.map(|_| memory.events())
+    };
+    let missing = async |group: Option<&str>| {
+        let error = read(group).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.retry()),
+            (ErrorKind::Unauthorized, RetryAdvice::Never),
+            "{error}"
+        );
+        assert!(!format!("{error:?}").contains(&own.password("guest")), "{error:?}");
+    };
+    missing(None).await;
+    missing(Some("group")).await;
+    broker.allow("guest", Resource::Topic, &topic, &[Read]);
+    missing(Some("group")).await;
+    assert_same(&read(None).await.unwrap(), &events);
+    broker.allow("guest", Resource::Group, "group", &[Read, Describe]);
+    assert_same(&read(Some("group")).await.unwrap(), &events);
+}

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use qicore_data::{Event, EventType};
-use qicore_sinks::Memory;
+use qicore_sinks::{KafkaConfig, Memory};
+use qicore_stores::kafka::Topics;
+use qicore_stores::messages::Encoding;
 use qicore_stream::testkit::trades;
 
 use super::{Letters, assert_same, config, pipeline, servers};
@@ -73,6 +75,47 @@ async fn poison_goes_to_the_dead_letters_with_its_place() {
     }
     assert!(letters[1].error.contains("newer"), "{}", letters[1].error);
     assert!(letters[4].error.contains("x-unknown"), "{}", letters[4].error);
+}
+
+/// Both forms of messages lie in one topic, as where a sink's setting was changed, and each is read as its headers say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_encodings_are_read_side_by_side() {
+    let broker = servers::kafka().await;
+    let topic = broker.topic(1).await;
+    let events = trades(0..60);
+    for (events, encoding) in events
+        .chunks(20)
+        .zip([Encoding::Json, Encoding::Protobuf, Encoding::Json])
+    {
+        let mut config = KafkaConfig::default();
+        config.connection = super::connection(&broker);
+        config.encoding = encoding;
+        config.only = vec![EventType::Trade];
+        config.topics = Topics::default().with(EventType::Trade, &topic);
+        config.checkpoints = format!("{topic}-checkpoints");
+        let sink = qicore_sinks::Kafka::from_config(config);
+        let name = format!("{encoding:?}-{}", events[0].timestamp);
+        let source = qicore_stream::testkit::Scripted::events(&name, events.to_vec(), 7);
+        let run = qicore_stream::Pipeline::builder("p").source(source).sink(sink);
+        run.build().unwrap().run().await.unwrap();
+    }
+    let sizes = broker
+        .read(&topic)
+        .await
+        .into_iter()
+        .map(|record| record.payload.unwrap().len());
+    let sizes: Vec<_> = sizes.collect();
+    assert_eq!(sizes.len(), events.len());
+    assert!(
+        2 * sizes[20..40].iter().max().unwrap() < *sizes[..20].iter().min().unwrap(),
+        "{sizes:?}"
+    );
+    let memory = Memory::new();
+    let run = pipeline("p", config(&broker, &topic, None), memory.clone())
+        .build()
+        .unwrap();
+    run.run().await.unwrap();
+    assert_same(&memory.events(), &events);
 }
 
 /// Every kind of event, as any producer may write it: without headers.

@@ -14,7 +14,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Plain;
-use super::error::mapped;
+use super::error::{is_of_group, mapped};
 use super::{Connection, Headers, Producer, Record};
 
 /// The topic, where it is not named.
@@ -158,6 +158,7 @@ impl CheckpointLog {
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(error)) if is_of_group(&error) => {}
                 Some(Err(error)) => return Err(failed(error)),
                 None if Instant::now() > until => {
                     let message = "the topic's end was not reached in time";

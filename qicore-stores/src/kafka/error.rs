@@ -25,6 +25,11 @@ pub(super) fn mapped(operation: &'static str, error: KafkaError) -> Error {
     }
 }
 
+/// Whether it is about a group only. The driver looks for the group of a reader that has none too, and reads on without.
+pub(super) fn is_of_group(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(Code::GroupAuthorizationFailed)
+}
+
 /// What a code is about, and whether another try can help.
 pub(super) fn of_code(code: Code) -> (ErrorKind, RetryAdvice) {
     use RetryAdvice::{Backoff, Never};

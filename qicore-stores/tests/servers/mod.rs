@@ -7,6 +7,8 @@
 // Each binary uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+#[cfg(feature = "kafka")]
+mod acl;
 #[cfg(feature = "clickhouse")]
 mod clickhouse;
 #[cfg(feature = "timescale")]
@@ -15,6 +17,8 @@ mod database;
 mod kafka;
 mod own;
 
+#[cfg(feature = "kafka")]
+pub(crate) use acl::{Operation, Resource};
 #[cfg(feature = "clickhouse")]
 pub(crate) use clickhouse::Clickhouse;
 #[cfg(feature = "timescale")]

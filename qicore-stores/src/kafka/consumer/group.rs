@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use super::{Partition, TopicPartition};
 use crate::kafka::client::Told;
-use crate::kafka::error::mapped;
+use crate::kafka::error::{is_of_group, mapped};
 
 /// What has happened to a consumer.
 #[derive(Debug)]
@@ -201,11 +201,12 @@ impl ConsumerContext for Context {
 const SERVING: Duration = Duration::from_millis(10);
 
 /// Serves the group until the consumer closes.
-pub(super) fn poll(consumer: Arc<BaseConsumer<Context>>, inbox: Arc<Inbox>) -> Result<JoinHandle<()>> {
+pub(super) fn poll(consumer: Arc<BaseConsumer<Context>>, inbox: Arc<Inbox>, grouped: bool) -> Result<JoinHandle<()>> {
     let serve = move || {
         while !inbox.closing.load(Relaxed) {
             match consumer.poll(SERVING) {
                 None | Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(error)) if !grouped && is_of_group(&error) => {}
                 Some(Ok(message)) => inbox.put(Notice::Astray(TopicPartition {
                     topic: message.topic().into(),
                     partition: message.partition(),

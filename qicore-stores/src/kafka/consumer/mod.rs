@@ -138,7 +138,7 @@ impl Consumer {
             .map_err(|error| mapped("kafka.open", error))?;
         let inner = Arc::new(inner);
         inner.context().knows(&inner);
-        let poller = group::poll(Arc::clone(&inner), Arc::clone(&inbox))?;
+        let poller = group::poll(Arc::clone(&inner), Arc::clone(&inbox), config.group.is_some())?;
         Ok(Self {
             inner,
             inbox,

@@ -258,6 +258,36 @@ fn doubtful_trades_make_doubtful_candles() {
 }
 
 #[test]
+fn what_is_not_of_high_quality_says_why() {
+    let mut doubtful = print(250_000, "5", "1");
+    doubtful.quality = Quality::Low;
+    let events = vec![
+        print(30_000, "5", "1"),
+        print(60_000, "5", "1"),
+        doubtful,
+        print(300_000, "5", "1"),
+    ];
+    let found = run(build(only_candles().empty(Empty::Carry)), events);
+    let reasons = found.iter().map(|event| {
+        let reasons = event.enrichment.iter().flat_map(|enrichment| &enrichment.reasons);
+        (
+            event.timestamp.nanos() / 1_000_000_000,
+            reasons.map(|reason| reason.as_str()).collect(),
+        )
+    });
+    let reasons: Vec<(i64, Vec<&str>)> = reasons.collect();
+    let expected = [
+        (0, vec!["partial_interval"]),
+        (60, vec![]),
+        (120, vec!["carried"]),
+        (180, vec!["carried"]),
+        (240, vec!["marked_trades"]),
+        (300, vec![]),
+    ];
+    assert_eq!(reasons, expected);
+}
+
+#[test]
 fn open_bars_are_shown_in_their_own_time() {
     let times = [60_000, 61_000, 69_999, 70_000, 75_000];
     let events = |step: usize| {

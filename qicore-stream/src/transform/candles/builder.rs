@@ -10,6 +10,7 @@ use super::bar::{Bar, Print};
 use super::config::{CandlesConfig, Empty};
 use super::frame::Frame;
 use super::problem::{Problem, Problems};
+use super::reasons::Reasons;
 
 /// The end of an interval: by time, then by symbol in the order of first appearance, then by timeframe. Candles close in
 /// this order.
@@ -45,6 +46,7 @@ type Index = HashMap<(Exchange, Symbol), usize, BuildHasherDefault<NameHasher>>;
 pub(super) struct Builder {
     pub(super) config: CandlesConfig,
     source: Label,
+    reasons: Reasons,
     problems: Problems,
     /// The latest event time of a trade.
     pub(super) newest: Timestamp,
@@ -66,6 +68,7 @@ impl Builder {
         Ok(Self {
             config: config.checked()?,
             source: super::name("candles")?,
+            reasons: Reasons::new()?,
             problems: Problems::new()?,
             newest: Timestamp::from_nanos(i64::MIN),
             watermark: Timestamp::from_nanos(i64::MIN),
@@ -359,7 +362,8 @@ impl Builder {
 
     fn event(&self, slot: usize, place: usize) -> Event {
         let (exchange, symbol) = self.series[slot / self.config.timeframes.len()];
-        let bar = &self.frames[slot].bars[place];
+        let frame = &self.frames[slot];
+        let bar = &frame.bars[place];
         let mut event = Event::new(
             exchange,
             symbol,
@@ -369,6 +373,7 @@ impl Builder {
         );
         event.received = bar.received;
         event.quality = bar.quality;
+        event.enrichment = self.reasons.of(frame, bar);
         event
     }
 }

@@ -13,7 +13,7 @@
 //! - **Volumes** are exact sums; `quote_volume` is the sum of price × size, absent where it cannot be held exactly.
 //! - **Quality** is `medium` where an interval was not seen as a whole: the first candle of each symbol, unless its first
 //!   trade is right at the open; those that a `gap` event falls into, unless its reason is a book's checksum; and carried ones.
-//!   It is `low` if a trade's is.
+//!   It is `low` if a trade's is. The enrichment says which: `partial_interval`, `carried` or `marked_trades`.
 //! - **Order**: candles come right after the event that led to them, by their end, then by symbol in the order of first
 //!   appearance, then by timeframe.
 //! - **At the end of the source** the candles still open are put out with `closed: false`, and stay in the state.
@@ -48,6 +48,7 @@ mod builder;
 mod config;
 mod frame;
 mod problem;
+mod reasons;
 mod state;
 mod sum;
 

@@ -113,6 +113,7 @@ pub(crate) enum Kind {
     Sources,
     Transforms,
     Sinks,
+    DeadLetters,
 }
 
 #[derive(Debug, Subcommand)]

@@ -194,6 +194,7 @@ pub(crate) fn list(args: &List) -> Result<ExitCode> {
         (Kind::Sources, "source", rows(&registry.sources)),
         (Kind::Transforms, "transform", rows(&registry.transforms)),
         (Kind::Sinks, "sink", rows(&registry.sinks)),
+        (Kind::DeadLetters, "dead letters", rows(&registry.dead_letters)),
     ];
     for (_, name, rows) in kinds
         .into_iter()

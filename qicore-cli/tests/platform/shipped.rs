@@ -206,7 +206,11 @@ async fn the_shipped_services_write_each_row_once_and_read_again_change_nothing(
     for event in &messages {
         let enrichment = event.enrichment.as_deref().unwrap();
         assert!(enrichment.validated_at.is_some() && enrichment.native.is_some() && enrichment.active == Some(true));
-        assert_eq!(event.quality == Quality::High, enrichment.reasons.is_empty(), "{event:?}");
+        assert_eq!(
+            event.quality == Quality::High,
+            enrichment.reasons.is_empty(),
+            "{event:?}"
+        );
     }
     let high = messages.iter().filter(|event| event.quality == Quality::High).count();
     assert!(

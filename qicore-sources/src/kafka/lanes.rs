@@ -10,6 +10,7 @@ use qicore_data::{
 };
 use qicore_stores::kafka::{Begun, Consumer, Partition, Release, Start, TopicPartition};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use super::reader::{Read, Reader, lane_of};
 
@@ -309,6 +310,8 @@ fn end(reader: &Reader, ready: &mut VecDeque<Batch>) {
 }
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a topic may be unknown that the group gives partitions of: a broker that has just been started knows of none.
+const UNKNOWN: Duration = Duration::from_secs(30);
 
 /// Asks where the lane goes on, and begins there; again and again while the brokers do not answer, or while another process takes
 /// the lane up as well.
@@ -320,7 +323,7 @@ async fn begin(
     resume: &dyn Resume,
     lane: &Lane,
 ) -> Result<Begun> {
-    let mut pause = Duration::from_millis(50);
+    let (mut pause, began) = (Duration::from_millis(50), Instant::now());
     loop {
         let stored = match from {
             Some(from) => Ok(Some(from)),
@@ -332,6 +335,7 @@ async fn begin(
         let error = match stored {
             Ok(stored) => match consumer.begin(place.clone(), stored, Arc::clone(&start)).await {
                 Err(error) if error.retry() != RetryAdvice::Never => error,
+                Err(error) if error.kind() == ErrorKind::Schema && began.elapsed() < UNKNOWN => error,
                 begun => return begun,
             },
             Err(error) if error.kind() == ErrorKind::Fenced => error,

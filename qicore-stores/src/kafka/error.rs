@@ -44,9 +44,9 @@ pub(super) fn of_code(code: Code) -> (ErrorKind, RetryAdvice) {
         | Code::UnsupportedSASLMechanism
         | Code::IllegalSASLState
         | Code::SecurityDisabled => (ErrorKind::Unauthorized, Never),
-        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic => {
-            (ErrorKind::Schema, Never)
-        }
+        // Topics never lose partitions: a broker that has just been started does not know all of them yet.
+        Code::UnknownPartition => (ErrorKind::Unavailable, Backoff),
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic => (ErrorKind::Schema, Never),
         Code::MessageSizeTooLarge | Code::InvalidTimestamp | Code::InvalidRecord | Code::InvalidMessageSize => {
             (ErrorKind::Rejected, Never)
         }

@@ -16,7 +16,10 @@ pub const DEFAULT_TOPICS: &[(&str, &str)] = &[
     ("analytics-requests", "what analyses are asked for"),
     ("books", "order books: snapshots and changes"),
     ("gaps", "what is missing in streams"),
-    ("market-metadata", "instruments: the newest word on each symbol"),
+    (
+        "market-metadata",
+        "instruments: the newest word on each, by venue and its own name",
+    ),
     ("ohlcv-raw", "candles as providers send them"),
     ("ohlcv-validated", "candles that have passed validation"),
     ("prices", "prices of aggregators"),

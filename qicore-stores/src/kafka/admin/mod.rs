@@ -8,7 +8,7 @@
 //! | `trades`, `quotes`, `tickers`, `books`, `prices`, `series`, `gaps` | the other kinds of events | delete |
 //! | `alerts` | what rules have found | delete |
 //! | `analytics-requests` | what analyses are asked for | delete |
-//! | `market-metadata` | instruments: the newest word on each symbol | compact |
+//! | `market-metadata` | instruments: the newest word on each, by venue and its own name | compact |
 //! | `TOPIC-dead-letter` of each of them | what its readers refused, with the reason | delete, but never by age or size |
 //! | `qicore-dead-letter` | what was refused and comes from no topic | the same |
 //! | `qicore-checkpoints` | positions and state of lanes, written with their rows | compact |

@@ -1,8 +1,9 @@
 //! `validate`: checks every event against named [rules](Rule).
 //!
 //! Each rule rejects what breaks it (to the dead letters, with the rule's name as the reason), marks it (quality `low`, with
-//! the rule's name among the [reasons](qicore_data::Enrichment::reasons) of its enrichment) or is off. An event that breaks several is rejected if one of them says so. Time is compared with the event's own
-//! time of receipt, never with a clock, so that a replay is judged as the live stream was.
+//! the rule's name among the [reasons](qicore_data::Enrichment::reasons) of its enrichment) or is off. An event that breaks
+//! several is rejected if one of them says so. Time is compared with the event's own time of receipt, so that a replay is judged
+//! as the live stream was; only an event that has none is compared with the clock.
 //!
 //! ```
 //! use qicore_data::{Decimal, Event, Exchange, Label, Output, Symbol, Timestamp, Trade, Transform};

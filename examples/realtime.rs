@@ -9,6 +9,8 @@
 #![allow(clippy::print_stdout, reason = "an example talks")]
 
 mod flows;
+#[path = "flows/topics.rs"]
+mod topics;
 
 use flows::Outcome;
 use qicore::prelude::*;
@@ -16,7 +18,7 @@ use qicore::stores::timescale::{Connection, Store, Tables};
 
 #[tokio::main]
 async fn main() -> Outcome {
-    flows::topics::make().await?;
+    topics::make().await?;
     flows::run(&["ingest-stream"], &["validate", "write-timescale"]).await?;
 
     let connection = Connection::url(std::env::var("QICORE_TIMESCALE_URL")?);

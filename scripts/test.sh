@@ -57,13 +57,25 @@ for store in timescale clickhouse; do
   [[ $told = "0 rows written"* ]] || { echo "the second run wrote rows again: $told" >&2; exit 1; }
 done
 
-step "crash campaigns"
+for flow in analytical backfill_flow; do
+  step "example: $flow"
+  "$built/examples/$flow"
+done
+# What is in the topics any client can read.
+kcat -b "$QICORE_KAFKA_BROKERS" -C -e -q -c 1 -t ohlcv-validated | grep -q '"type":"candle".*"validated_at"' ||
+  { echo "kcat reads no validated candle" >&2; exit 1; }
+
+step "crash campaigns, and beside them the example realtime, which takes as long as its recordings"
+"$built/examples/realtime" >"$services/realtime.out" 2>&1 &
+realtime=$!
 export QICORE_PROGRAM=$built/qicore
 ./scripts/crash-campaign.sh files 4
 ./scripts/crash-campaign.sh timescale 3
 ./scripts/crash-campaign.sh timescale-wasm 1
 ./scripts/crash-campaign.sh clickhouse 3
 ./scripts/crash-campaign.sh platform 2
+
+wait "$realtime" || { cat "$services/realtime.out" >&2; echo "the example realtime has failed" >&2; exit 1; }
 
 if command -v cargo-deny >/dev/null; then
   step "licences, bans, sources"

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qicore::prelude::*;
+use qicore::sources::replay::Pace;
 use qicore::{
-    Batch, BatchLimit, BatchPolicy, Checkpoint, Delivery, LaneEnd, Position, Receipt, Resume, SinkCapabilities,
-    SourceCapabilities, WriterId,
+    Batch, BatchLimit, BatchPolicy, Checkpoint, Content, Decoder, Delivery, LaneEnd, PipelineBuilder, Position,
+    Receipt, Resume, SinkCapabilities, SourceCapabilities, WriterId,
 };
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -138,54 +139,106 @@ pub fn line(
 ) -> Result<String> {
     let count = events.len();
     let latency = measure(runtime, sink, batch, events, RATE, chain)?;
-    Ok(text(name, latency, count))
+    Ok(text(name, latency, (count, count as f64 / RATE)))
 }
 
-/// The same through a topic: a pipeline writes to `topic`, and another one reads from `reader` and writes to the sink.
+/// Events at the rate of [`line`], each received when it is given.
+pub fn paced(events: Vec<Event>) -> impl Source + 'static {
+    Paced::new(events, RATE)
+}
+
+/// A recorded session at its own pace, whose frames are received now.
+pub fn replayed(file: &str) -> impl Source + 'static {
+    Received(Replay::recording(file).pace(Pace::Times(1.0)))
+}
+
+/// Gives another source's frames the time at which they are given.
+struct Received<S>(S);
+
+#[async_trait]
+impl<S: Source> Source for Received<S> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn capabilities(&self) -> SourceCapabilities {
+        self.0.capabilities()
+    }
+
+    async fn open(&mut self, resume: Arc<dyn Resume>) -> qicore::Result<()> {
+        self.0.open(resume).await
+    }
+
+    async fn next_batch(&mut self, limit: BatchLimit) -> qicore::Result<Option<Batch>> {
+        let mut batch = self.0.next_batch(limit).await?;
+        if let Some(Content::Frames(frames)) = batch.as_mut().map(|batch| &mut batch.content) {
+            let now = Timestamp::now();
+            frames.iter_mut().for_each(|frame| frame.received = Some(now));
+        }
+        Ok(batch)
+    }
+
+    fn decoder(&self, lane: &Lane) -> qicore::Result<Box<dyn Decoder>> {
+        self.0.decoder(lane)
+    }
+
+    async fn close(&mut self) -> qicore::Result<()> {
+        self.0.close().await
+    }
+}
+
+/// From receipt through topics: `services`, the first of which ends by itself and the others read what the one before writes,
+/// and at their end a sink that is fed by `reader`. All of them pass everything on.
 pub fn line_through(
     name: &str,
     runtime: &Runtime,
-    (topic, reader): (impl Sink + 'static, impl Source + 'static),
+    services: Vec<PipelineBuilder>,
+    reader: impl Source + 'static,
     sink: impl Sink + 'static,
-    events: Vec<Event>,
 ) -> Result<String> {
-    let count = events.len();
     let ages = Ages::default();
-    let first = Pipeline::builder("latency-topic")
-        .source(Paced::new(events, RATE))
-        .sink(topic);
-    let second = Pipeline::builder("latency-store").source(reader).sink(Noting {
+    let writer = Pipeline::builder("latency-store").source(reader).sink(Noting {
         inner: sink,
         batch: None,
         ages: Arc::clone(&ages),
     });
-    let (first, second) = (first.build()?, second.build()?);
-    runtime.block_on(async {
-        let mut reading = second.start();
+    let mut services = services.into_iter();
+    let first = services.next().ok_or("no service")?.build()?;
+    let others = services.chain([writer]).map(|service| Ok(service.build()?));
+    let others: Vec<Pipeline> = others.collect::<Result<_>>()?;
+    let (count, seconds) = runtime.block_on(async {
+        let mut others: Vec<_> = others.into_iter().map(Pipeline::start).collect();
         // Joining a group is no part of it.
         sleep(Duration::from_secs(5)).await;
-        first.run().await?;
+        let began = Instant::now();
+        let summary = first.run().await?;
+        let seconds = began.elapsed().as_secs_f64();
+        let count = summary.stats.sinks.iter().map(|sink| sink.rows).sum::<u64>() as usize;
         let until = Instant::now() + Duration::from_secs(60);
-        while locked(&ages).len() < count && Instant::now() < until && !reading.is_finished() {
+        let at_work = |others: &[Handle]| others.iter().all(|other| !other.is_finished());
+        while locked(&ages).len() < count && Instant::now() < until && at_work(&others) {
             sleep(Duration::from_millis(10)).await;
         }
-        reading.stop();
-        reading.finished().await
+        for other in &mut others {
+            other.stop();
+            other.finished().await?;
+        }
+        Ok::<_, qicore::Error>((count, seconds))
     })?;
     match locked(&ages).len() {
-        found if found == count => {}
+        found if found == count && count > 0 => {}
         found => return Err(format!("{found} of {count} events came to the sink").into()),
     }
-    Ok(text(name, quantiles(&ages)?, count))
+    Ok(text(name, quantiles(&ages)?, (count, seconds)))
 }
 
-fn text(name: &str, (median, most): (Duration, Duration), events: usize) -> String {
+fn text(name: &str, (median, most): (Duration, Duration), (events, seconds): (usize, f64)) -> String {
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
     format!(
-        "LATENCY {name} p50 {:.1} ms p99 {:.1} ms ({RATE:.0} events/s, {:.0} s)",
+        "LATENCY {name} p50 {:.1} ms p99 {:.1} ms ({:.0} events/s, {seconds:.0} s)",
         millis(median),
         millis(most),
-        events as f64 / RATE
+        events as f64 / seconds,
     )
 }
 

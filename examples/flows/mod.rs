@@ -1,9 +1,6 @@
 //! The services of a flow, each from its pipeline file, all in this process. In production each is a process of its own:
 //! `qicore run pipelines/FILE.toml`, on as many machines as there are partitions.
 
-#[cfg(feature = "kafka")]
-pub(crate) mod topics;
-
 use std::error::Error;
 use std::time::Duration;
 

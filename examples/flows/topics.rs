@@ -1,6 +1,6 @@
 use qicore::stores::kafka::{Connection, admin};
 
-use super::Outcome;
+use crate::flows::Outcome;
 
 /// Makes what is missing of the default topics, as `qicore topics apply` does.
 pub(crate) async fn make() -> Outcome {

@@ -18,6 +18,8 @@ const ROWS: u64 = 400_000;
 /// Rows of a delivery: what the sink asks for.
 const TOGETHER: usize = 50_000;
 const ROUNDS: usize = 5;
+/// What is replayed as it was recorded.
+const SESSION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/BINANCE.jsonl.zst");
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -67,7 +69,8 @@ fn main() -> Result<()> {
 /// Whether one of the cases of a store is wanted.
 fn of_store(wanted: &dyn Fn(&str) -> bool, store: &str) -> bool {
     let names = ["", "-source"].map(|variant| format!("kafka/{store}{variant}"));
-    names.iter().any(|name| wanted(name)) || wanted(&format!("kafka/latency-{store}"))
+    let latencies = ["", "-replay", "-platform"].map(|variant| format!("kafka/latency-{store}{variant}"));
+    names.iter().chain(&latencies).any(|name| wanted(name))
 }
 
 fn server(variable: &str) -> Result<String> {
@@ -178,13 +181,62 @@ impl Cases<'_> {
                 self.measure(&source, rows, &mut || ours(), reference)?;
             }
         }
-        let name = format!("kafka/latency-{store}");
-        if (self.wanted)(&name) {
+        self.latency(&format!("kafka/latency-{store}"), &empty, &sink)
+    }
+
+    /// From receipt to the store: through a topic, at a rate and as a session was recorded, and through the whole platform, with
+    /// the validation service between two topics.
+    fn latency<S: Sink + 'static>(
+        &self,
+        name: &str,
+        empty: &impl Fn() -> Result<()>,
+        sink: &impl Fn() -> S,
+    ) -> Result<()> {
+        let (replay, platform) = (format!("{name}-replay"), format!("{name}-platform"));
+        let paced = || events(EventType::Trade, 50_000).map(latency::paced);
+        let ingest = |topic: &Topic<'_>| Pipeline::builder("latency-ingest").sink(topic.sink(true));
+        if (self.wanted)(name) {
             empty()?;
             let topic = self.kafka.topic(PARTITIONS)?;
-            let through = (topic.sink(true), topic.member(topic.name()));
-            let trades = events(EventType::Trade, 50_000)?;
-            say(latency::line_through(&name, &self.runtime, through, sink(), trades)?)?;
+            let services = vec![ingest(&topic).source(paced()?)];
+            say(latency::line_through(
+                name,
+                &self.runtime,
+                services,
+                topic.group(),
+                sink(),
+            )?)?;
+        }
+        if (self.wanted)(&replay) {
+            empty()?;
+            let topic = self.kafka.topic(PARTITIONS)?;
+            let session = latency::replayed(SESSION);
+            let services = vec![ingest(&topic).source(session)];
+            say(latency::line_through(
+                &replay,
+                &self.runtime,
+                services,
+                topic.group(),
+                sink(),
+            )?)?;
+        }
+        if (self.wanted)(&platform) {
+            empty()?;
+            let (raw, clean) = (self.kafka.topic(PARTITIONS)?, self.kafka.topic(PARTITIONS)?);
+            let validation = Pipeline::builder("latency-validation")
+                .source(raw.group())
+                .transform(Validate::default())
+                .transform(Dedupe::new(DedupeConfig::default())?)
+                .transform(Enrich::new(EnrichConfig::default())?)
+                .sink(clean.sink(true));
+            let services = vec![ingest(&raw).source(paced()?), validation];
+            say(latency::line_through(
+                &platform,
+                &self.runtime,
+                services,
+                clean.group(),
+                sink(),
+            )?)?;
         }
         Ok(())
     }

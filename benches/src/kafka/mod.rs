@@ -135,9 +135,9 @@ impl Topic<'_> {
         KafkaTopics::from_config(config)
     }
 
-    /// A member of a group, which goes on for ever.
-    pub fn member(&self, group: &str) -> KafkaTopics {
-        KafkaTopics::group(Connection::brokers(self.brokers()), group, [&self.name])
+    /// The member of a group of its own, which goes on for ever.
+    pub fn group(&self) -> KafkaTopics {
+        KafkaTopics::group(Connection::brokers(self.brokers()), self.name.clone(), [&self.name])
     }
 
     /// How many messages it has, the marks of transactions among them.

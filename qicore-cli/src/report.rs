@@ -90,7 +90,8 @@ impl Progress {
             total.messages,
             total.events(),
             total.rejected,
-            left.unwrap_or_default(),
+            // Of a source that goes on, what is left is what it is behind.
+            behind(total.lag).or(left).unwrap_or_default(),
         ));
         bar.tick();
     }
@@ -102,17 +103,22 @@ impl Progress {
     }
 }
 
+fn behind(lag: Option<u64>) -> Option<String> {
+    lag.map(|messages| format!(", {messages} messages behind"))
+}
+
 pub(crate) fn summary(stats: &Stats) {
     let total = stats.total();
     let seconds = stats.elapsed.as_secs_f64().max(0.001);
     line(&format!(
-        "{} messages ({} control) in {seconds:.2} s: {} events, {} rejected, {} lanes, {} commits",
+        "{} messages ({} control) in {seconds:.2} s: {} events, {} rejected, {} lanes, {} commits{}",
         total.messages,
         total.control,
         total.events(),
         total.rejected,
         stats.lanes.len(),
         stats.commits,
+        behind(total.lag).unwrap_or_default(),
     ));
     if total.checksums_ok + total.checksums_failed > 0 {
         line(&format!(

@@ -37,32 +37,43 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// The same letter with at most so many bytes of what was refused, as text, and a word about it: for a store that does not
-    /// take larger ones. The whole is where it was read: the lane and the offset stay.
+    /// The same letter with at most so many letters or digits of what was refused, and a word about it: for a store that does
+    /// not take larger ones. The whole is where it was read: the lane and the offset stay.
     #[must_use]
     pub fn cut(&self, bytes: usize) -> Self {
-        let (whole, received, channel) = match &self.payload {
+        let head = |whole: &str, bytes| whole[..whole.floor_char_boundary(bytes)].to_owned();
+        let (payload, kept, of) = match &self.payload {
             Payload::Event { event } => {
-                let text = serde_json::to_string(event).unwrap_or_default();
-                (text, event.received, None)
+                let whole = serde_json::to_string(event).unwrap_or_default();
+                let raw = head(&whole, bytes);
+                let (kept, received, channel) = (raw.len(), event.received, None);
+                (Payload::Text { raw, received, channel }, kept, whole.len())
             }
-            Payload::Text { raw, received, channel } => (raw.clone(), *received, channel.clone()),
+            Payload::Text { raw, received, channel } => {
+                let (of, raw) = (raw.len(), head(raw, bytes));
+                let (kept, received, channel) = (raw.len(), *received, channel.clone());
+                (Payload::Text { raw, received, channel }, kept, of)
+            }
             Payload::Binary {
                 raw_hex,
                 received,
                 channel,
-            } => (raw_hex.clone(), *received, channel.clone()),
+            } => {
+                // Two digits a byte.
+                let (of, raw_hex) = (raw_hex.len() / 2, head(raw_hex, bytes & !1));
+                let (kept, received, channel) = (raw_hex.len() / 2, *received, channel.clone());
+                let payload = Payload::Binary {
+                    raw_hex,
+                    received,
+                    channel,
+                };
+                (payload, kept, of)
+            }
         };
-        let raw = whole[..whole.floor_char_boundary(bytes)].to_owned();
-        let error = format!(
-            "{} (cut: {} of {} bytes are kept here)",
-            self.error,
-            raw.len(),
-            whole.len()
-        );
+        let error = format!("{} (cut: {kept} of {of} bytes are kept here)", self.error);
         Self {
             error,
-            payload: Payload::Text { raw, received, channel },
+            payload,
             ..self.clone()
         }
     }

@@ -63,6 +63,8 @@ impl From {
     }
 }
 
+const NO_TEXT: &str = "a secret is { env = \"NAME\" }, { file = \"PATH\" } or a text in quotation marks";
+
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -73,6 +75,16 @@ impl<'de> Deserialize<'de> for Secret {
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
                 Ok(Secret::new(text))
+            }
+            // What it is in place of a text may be the secret, so that it is not told.
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
+                Err(E::custom(NO_TEXT))
+            }
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
+                Err(E::custom(NO_TEXT))
+            }
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
+                Err(E::custom(NO_TEXT))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
                 let from = From::deserialize(de::value::MapAccessDeserializer::new(map))?;
@@ -102,6 +114,15 @@ mod tests {
     fn a_secret_in_place_of_a_variables_name_is_not_told() {
         let error = toml::from_str::<Config>("key = { env = \"http://u:hunter2@h\" }").unwrap_err();
         assert!(!error.message().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_number_in_place_of_a_text_is_not_told() {
+        for wrong in ["271828", "2.71828", "true"] {
+            let error = toml::from_str::<Config>(&format!("key = {wrong}")).unwrap_err();
+            assert!(error.message().contains("quotation marks"), "{error}");
+            assert!(!error.message().contains(wrong), "{}", error.message());
+        }
     }
 
     #[test]

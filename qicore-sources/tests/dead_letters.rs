@@ -110,6 +110,41 @@ async fn frames_are_decoded_again() {
     }
 }
 
+/// A broker's messages are read as their headers told, which the letters keep.
+#[cfg(feature = "kafka")]
+#[tokio::test]
+async fn messages_of_topics_are_decoded_again() {
+    use qicore_stores::messages::Encoding;
+    let folder = tempfile::tempdir().unwrap();
+    let expected = qicore_stream::testkit::trades(0..3);
+    let lane = Lane::new("trades/0");
+    let json = Encoding::Json.content_type();
+    let forms = [
+        (Encoding::Json, None),
+        (Encoding::Protobuf, Some("application/x-protobuf;version=1".to_owned())),
+        // What a newer program has written is refused by this one, and again.
+        (Encoding::Json, Some(format!("{json};version=99"))),
+    ];
+    let messages = expected
+        .iter()
+        .zip(forms)
+        .zip(1..)
+        .map(|((event, (encoding, channel)), offset)| {
+            let mut payload = Vec::new();
+            encoding.encode(event, &mut payload).unwrap();
+            let mut frame = Frame::new(offset, payload);
+            frame.channel = channel.map(Into::into);
+            of_frame("kafka", &lane, &frame)
+        });
+    let messages: Vec<_> = messages.collect();
+    let mut source = DeadLetters::new(write(&folder.path().join("letters.jsonl"), &messages));
+    let lanes = frames(&drain(&mut source).await);
+    let lane = lane_of(&lanes, "dead-letters/decode/trades/0");
+    let (found, refused) = decode(&source, &lane, &lanes[&lane]);
+    assert_eq!(found, expected[..2]);
+    assert_eq!(refused.len(), 1);
+}
+
 #[tokio::test]
 async fn events_by_stage_and_each_letter_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -262,3 +262,55 @@ fn the_shipped_files_are_sound() {
     assert!(found.len() >= 7, "{found:?}");
     assert!(found.values().all(|(sound, _)| *sound), "{found:#?}");
 }
+
+/// What cannot be meant is told before anything is connected to.
+#[test]
+fn mistakes_in_sections_of_kafka_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = "name = \"p\"\ndead_letters = \"l.jsonl\"\n[[sink]]\ntype = \"discard\"\n[source]\ntype = \"kafka\"\n";
+    let sound = "topics = [\"a\", \"b\"]\ngroup = \"g\"\n";
+    let check = |source: &str| {
+        let file = folder.path().join("p.toml");
+        fs::write(&file, format!("{head}{source}")).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_qicore"))
+            .arg("check")
+            .arg(file)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), told)
+    };
+    assert_eq!(check(sound).0, true, "{:?}", check(sound));
+    for (wrong, told) in [
+        ("topics = [\"a\", \"a\"]\ngroup = \"g\"", "a is there twice"),
+        ("topics = [\"a b\"]\ngroup = \"g\"", "no name of a topic"),
+        ("topics = [\"a\"]", "group = "),
+        (
+            &format!("{sound}start = {{ offsets = {{ \"c/0\" = 5 }} }}"),
+            "\"c/0\" is no TOPIC/PARTITION",
+        ),
+        (
+            &format!("{sound}start = {{ offsets = {{ \"a\" = 5 }} }}"),
+            "\"a\" is no TOPIC/PARTITION",
+        ),
+        (
+            &format!("{sound}start = {{ time = \"2026-01-01T00:00:00Z\", offsets = {{}} }}"),
+            "start is ",
+        ),
+        (&format!("{sound}connection.timeout = \"0s\""), "100 ms"),
+        (&format!("{sound}connection.timeout = \"10m\""), "5 minutes"),
+        (&format!("{sound}connection.password = 271828"), "quotation marks"),
+        (
+            &format!("{sound}connection.properties = {{ \"acks\" = \"1\" }}"),
+            "not for you to set",
+        ),
+        (
+            &format!("{sound}connection.properties = {{ \"no.such\" = \"1\" }}"),
+            "does not know it",
+        ),
+    ] {
+        let (sound, found) = check(wrong);
+        assert!(!sound && found.contains(told), "{wrong}\n{found}");
+        assert!(found.contains("p.toml:") && !found.contains("271828"), "{found}");
+    }
+}

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use qicore_data::{BatchPolicy, Error, EventType, Result, settings::duration};
-use qicore_stores::kafka::{Compression, Connection, Topics, checkpoints};
+use qicore_stores::kafka::{Compression, Connection, Topics, check_name, checkpoints};
 use qicore_stores::messages::Encoding;
 use serde::Deserialize;
 
@@ -53,6 +53,7 @@ impl KafkaConfig {
     pub(super) fn check(&self) -> Result<()> {
         self.connection.check()?;
         self.topics.check()?;
+        check_name(&self.checkpoints).map_err(|error| error.with("setting", "checkpoints"))?;
         if self.linger > Duration::from_secs(10) {
             return Err(Error::config(
                 "kafka.config",

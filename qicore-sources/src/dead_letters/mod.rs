@@ -261,7 +261,9 @@ impl Source for DeadLetters {
     fn decoder(&self, lane: &Lane) -> Result<Box<dyn Decoder>> {
         let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         match origins.get(lane) {
-            Some(Origin {
+            #[cfg(feature = "kafka")]
+            Some(Origin::Messages) => Ok(crate::kafka::messages(lane)),
+            Some(Origin::Venue {
                 venue,
                 exchange,
                 symbols,

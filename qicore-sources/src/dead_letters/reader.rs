@@ -16,15 +16,20 @@ use crate::replay::lines::Lines;
 use crate::replay::outlet::{Outlet, Stop};
 use crate::venue::{SymbolMap, Venue};
 
-/// Where a lane's frames are from.
+/// What decodes a lane's frames.
 #[derive(Debug, Clone)]
-pub(super) struct Origin {
-    pub(super) venue: &'static Venue,
-    pub(super) exchange: String,
-    pub(super) symbols: Arc<SymbolMap>,
+pub(super) enum Origin {
+    Venue {
+        venue: &'static Venue,
+        exchange: String,
+        symbols: Arc<SymbolMap>,
+    },
+    /// They are a broker's messages.
+    #[cfg(feature = "kafka")]
+    Messages,
 }
 
-/// Lanes of frames that a venue decodes.
+/// Lanes of frames, as far as it is known what decodes them.
 pub(super) type Origins = HashMap<Lane, Origin>;
 
 pub(super) struct Letters {
@@ -116,24 +121,31 @@ impl Letters {
         };
         let key = format!("{NAME}/{}/{}/{}", self.mark, letter.stage, letter.lane);
         let at = out.lane(&key, || Lane::new(key.as_str()));
-        let lane = Lane::new(key);
-        if let Some((venue, exchange)) = self.origin(&letter.source, &letter.lane) {
-            let symbols = Arc::clone(self.symbols.entry(exchange.to_owned()).or_default());
+        if let Some(origin) = self.origin(&letter) {
             let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-            origins.entry(lane).or_insert_with(|| Origin {
-                venue,
-                exchange: exchange.to_owned(),
-                symbols,
-            });
+            origins.entry(Lane::new(key)).or_insert(origin);
         }
         out.frame(at, frame)
     }
 
-    /// The venue and exchange of a letter with a frame.
-    fn origin(&self, source: &str, lane: &Lane) -> Option<(&'static Venue, &'static str)> {
-        if damaged::is(lane) {
+    fn origin(&mut self, letter: &DeadLetter) -> Option<Origin> {
+        if damaged::is(&letter.lane) {
             return None;
         }
+        #[cfg(feature = "kafka")]
+        if letter.source == "kafka" && self.config.venue.is_none() {
+            return Some(Origin::Messages);
+        }
+        let (venue, exchange) = self.venue(&letter.source, &letter.lane)?;
+        Some(Origin::Venue {
+            venue,
+            exchange: exchange.to_owned(),
+            symbols: Arc::clone(self.symbols.entry(exchange.to_owned()).or_default()),
+        })
+    }
+
+    /// The venue and exchange of a letter with a frame.
+    fn venue(&self, source: &str, lane: &Lane) -> Option<(&'static Venue, &'static str)> {
         let connection = |part: &str| Venue::recorded_as(part.split('.').next().unwrap_or(part)).ok();
         let recorded = lane.as_str().split('/').find_map(connection);
         match Venue::named(self.config.venue.as_deref().unwrap_or(source)) {

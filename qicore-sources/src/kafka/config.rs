@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use qicore_data::{Error, Result, Timestamp, settings::duration};
-use qicore_stores::kafka::{Connection, ConsumerConfig, Start};
+use qicore_stores::kafka::{Connection, ConsumerConfig, Start, check_name};
 use serde::Deserialize;
 use serde::de::Error as _;
 
@@ -67,8 +67,23 @@ impl KafkaTopicsConfig {
     pub(super) fn check(&self) -> Result<()> {
         let mistake = |message: &str| Err(Error::config("kafka.config", message));
         self.connection.check()?;
-        if self.topics.is_empty() || self.topics.iter().any(String::is_empty) {
+        if self.topics.is_empty() {
             return mistake("topics = [\"…\"]: what is to be read");
+        }
+        for (at, topic) in self.topics.iter().enumerate() {
+            check_name(topic)?;
+            if self.topics[..at].contains(topic) {
+                return mistake(&format!("topics: {topic} is there twice"));
+            }
+        }
+        if let Start::Offsets(offsets) = &self.start {
+            let is_read = |place: &str| {
+                let (topic, partition) = place.rsplit_once('/').unwrap_or_default();
+                self.topics.iter().any(|read| read == topic) && partition.parse::<u32>().is_ok()
+            };
+            if let Some(place) = offsets.keys().find(|place| !is_read(place)) {
+                return mistake(&format!("start.offsets: {place:?} is no TOPIC/PARTITION of `topics`"));
+            }
         }
         match (&self.group, self.standalone) {
             (None, false) => mistake(
@@ -92,8 +107,20 @@ impl KafkaTopicsConfig {
 #[serde(untagged)]
 enum Written {
     Word(String),
-    Time { time: String },
-    Offsets { offsets: BTreeMap<String, u64> },
+    Time(Time),
+    Offsets(Offsets),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Time {
+    time: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Offsets {
+    offsets: BTreeMap<String, u64>,
 }
 
 fn start<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Start, D::Error> {
@@ -105,12 +132,12 @@ fn start<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Start, D::
             "latest" => Ok(Start::Latest),
             _ => Err(D::Error::custom(known)),
         },
-        Written::Time { time } => {
+        Written::Time(Time { time }) => {
             let time: Timestamp = time
                 .parse()
                 .map_err(|_| D::Error::custom("start.time is no RFC 3339 time"))?;
             Ok(Start::Time(time))
         }
-        Written::Offsets { offsets } => Ok(Start::Offsets(offsets)),
+        Written::Offsets(Offsets { offsets }) => Ok(Start::Offsets(offsets)),
     }
 }

@@ -8,7 +8,7 @@ use qicore_data::{
     Batch, BatchLimit, Checkpoint, Error, ErrorKind, Event, Exchange, Gap, GapReason, Label, Lane, LaneEnd, Position,
     Progress, Result, Resume, RetryAdvice, Symbol, Timestamp,
 };
-use qicore_stores::kafka::{Begun, Consumer, Partition, Release, Start, TopicPartition};
+use qicore_stores::kafka::{Begun, Consumer, Partition, Release, Start, Stored, TopicPartition};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -56,8 +56,8 @@ struct LookUp {
     task: AbortHandle,
 }
 
-/// What a look-up has come to: of which partition, which one, and where the lane begins.
-type Started = (TopicPartition, u64, Result<Begun>);
+/// What a look-up has come to: of which partition, which one, and where the lane begins, behind what.
+type Started = (TopicPartition, u64, Result<(Begun, Option<Arc<str>>)>);
 
 impl std::fmt::Debug for Lanes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -188,8 +188,8 @@ impl Lanes {
             let is_newest =
                 matches!(self.lanes.get(&place), Some(State::Starting(_, look_up)) if look_up.number == number);
             if is_newest && let Some(State::Starting(mut reader, _)) = self.lanes.remove(&place) {
-                let begun = begun?;
-                reader.begin(begun.next, begun.end);
+                let (begun, last) = begun?;
+                reader.begin(begun.next, begun.end, last.filter(|_| begun.missed == 0));
                 self.total += begun.end.saturating_sub(begun.next);
                 if begun.missed > 0 {
                     reader.began = true;
@@ -301,11 +301,7 @@ impl Lanes {
 /// Ends a lane that is at work.
 fn end(reader: &Reader, ready: &mut VecDeque<Batch>) {
     if reader.began {
-        ready.push_back(Batch::end(
-            reader.lane.clone(),
-            Position::at(reader.next),
-            LaneEnd::Revoked,
-        ));
+        ready.push_back(Batch::end(reader.lane.clone(), reader.position(), LaneEnd::Revoked));
     }
 }
 
@@ -322,18 +318,18 @@ async fn begin(
     start: Arc<Start>,
     resume: &dyn Resume,
     lane: &Lane,
-) -> Result<Begun> {
+) -> Result<(Begun, Option<Arc<str>>)> {
     let (mut pause, began) = (Duration::from_millis(50), Instant::now());
     loop {
-        let stored = match from {
-            Some(from) => Ok(Some(from)),
+        let held = match from {
+            Some(from) => Ok(Some(Position::at(from))),
             None => resume
                 .checkpoint(lane)
                 .await
-                .map(|held| held.map(|held| held.position.offset)),
+                .map(|held| held.map(|held| held.position.clone())),
         };
-        let error = match stored {
-            Ok(stored) => match consumer.begin(place.clone(), stored, Arc::clone(&start)).await {
+        let error = match held {
+            Ok(held) => match take_up(consumer, place.clone(), held, Arc::clone(&start)).await {
                 Err(error) if error.retry() != RetryAdvice::Never => error,
                 Err(error) if error.kind() == ErrorKind::Schema && began.elapsed() < UNKNOWN => error,
                 begun => return begun,
@@ -345,6 +341,20 @@ async fn begin(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+async fn take_up(
+    consumer: &Arc<Consumer>,
+    place: TopicPartition,
+    held: Option<Position>,
+    start: Arc<Start>,
+) -> Result<(Begun, Option<Arc<str>>)> {
+    let stored = held.as_ref().map(|position| Stored {
+        next: position.offset,
+        with_last: position.detail.is_some(),
+    });
+    let begun = consumer.begin(place, stored, start).await?;
+    Ok((begun, held.and_then(|position| position.detail)))
 }
 
 /// Tells of messages that were removed unread.

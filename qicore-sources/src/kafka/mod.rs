@@ -105,6 +105,11 @@ impl KafkaTopics {
     }
 }
 
+/// Decodes messages, by what their headers told of their form: the channel of their frames.
+pub(crate) fn messages(lane: &Lane) -> Box<dyn Decoder> {
+    Box::new(decoder::Messages::new(lane))
+}
+
 #[async_trait]
 impl Source for KafkaTopics {
     fn name(&self) -> &str {
@@ -159,7 +164,7 @@ impl Source for KafkaTopics {
     }
 
     fn decoder(&self, lane: &Lane) -> Result<Box<dyn Decoder>> {
-        Ok(Box::new(decoder::Messages::new(lane)))
+        Ok(messages(lane))
     }
 
     async fn commit(&mut self, checkpoint: &Checkpoint) -> Result<()> {

@@ -1,9 +1,10 @@
 //! One partition while it is read.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use qicore_data::{Batch, BatchLimit, Content, Error, Frame, Lane, Position, Result};
+use qicore_data::{Batch, BatchLimit, Content, Error, ErrorKind, Frame, Lane, Position, Result, StableHash};
 use qicore_stores::kafka::{Message, Partition, Polled, TopicPartition};
 
 use super::decoder::Forms;
@@ -19,6 +20,10 @@ pub(super) struct Reader {
     pub(super) lane: Lane,
     /// The offset of the next message.
     pub(super) next: u64,
+    /// What the message before that is known by, where one has been read.
+    last: Option<Arc<str>>,
+    /// Whether it has been seen here, or is yet to be compared with what lies there now.
+    seen: bool,
     /// There were no more messages when it was last asked.
     pub(super) at_end: bool,
     /// The partition's end when the lane began, and whether everything before it has been read.
@@ -31,6 +36,11 @@ pub(super) struct Reader {
     /// What came behind messages that were given first.
     failed: Option<Error>,
     forms: Forms,
+}
+
+/// What a message is known by.
+fn mark(payload: &[u8]) -> Arc<str> {
+    format!("{:016x}", StableHash::of(payload)).into()
 }
 
 /// What reading has come to.
@@ -55,6 +65,8 @@ impl Reader {
             lane: lane_of(partition.place()),
             partition,
             next,
+            last: None,
+            seen: false,
             at_end: false,
             goal: u64::MAX,
             caught_up: false,
@@ -65,10 +77,40 @@ impl Reader {
         }
     }
 
-    /// Begins at `next`, in a partition that ends at `end`.
-    pub(super) fn begin(&mut self, next: u64, end: u64) {
+    /// Begins at `next`, in a partition that ends at `end`; behind the message that is known by `last`, if that is known.
+    pub(super) fn begin(&mut self, next: u64, end: u64, last: Option<Arc<str>>) {
         (self.next, self.goal) = (next, end);
+        (self.last, self.seen) = (last, false);
         (self.at_end, self.caught_up) = (false, next >= end);
+    }
+
+    /// Where the lane goes on.
+    pub(super) fn position(&self) -> Position {
+        let position = Position::at(self.next);
+        match &self.last {
+            Some(last) => position.with_detail(Arc::clone(last)),
+            None => position,
+        }
+    }
+
+    /// A topic that was deleted and made anew has other messages at the same offsets.
+    fn compare(&self, message: &Message<'_>) -> Result<()> {
+        let known = self
+            .last
+            .as_deref()
+            .filter(|_| !self.seen && message.offset() + 1 == self.next);
+        match known {
+            Some(known) if *known != *mark(message.payload().unwrap_or_default()) => {
+                let message = format!(
+                    "the message before the position {} is not the one that was read there",
+                    self.next
+                );
+                let advice = "was the topic deleted and made anew? Then give the pipeline and its group new names";
+                let error = Error::new(ErrorKind::Checkpoint, "kafka.read", message).with("advice", advice);
+                Err(error.with("lane", &self.lane))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What has come, up to a limit, without waiting.
@@ -84,10 +126,13 @@ impl Reader {
                 Ok(Some(Polled::End)) => self.at_end = true,
                 Ok(Some(Polled::Message(message))) => {
                     self.at_end = false;
-                    // Others are left over from before a jump back.
                     if message.offset() >= self.next {
                         self.next = message.offset() + 1;
                         copied.add(self.next, &message, &mut self.forms);
+                    // Others are left over from before a jump back.
+                    } else if let Err(error) = self.compare(&message) {
+                        self.failed = Some(error);
+                        break;
                     }
                 }
                 // What was read before these goes first.
@@ -102,7 +147,8 @@ impl Reader {
         self.caught_up |= self.at_end || self.next >= self.goal;
         if self.next != before {
             self.began = true;
-            return Ok(Read::Batch(copied.into_batch(self.lane.clone(), self.next)));
+            (self.last, self.seen) = (Some(copied.mark(self.next)), true);
+            return Ok(Read::Batch(copied.into_batch(self.lane.clone(), self.position())));
         }
         match self.failed.take() {
             Some(error) => Err(error),
@@ -125,12 +171,20 @@ impl Copied {
         self.frames.push((frame, from..self.bytes.len()));
     }
 
-    fn into_batch(self, lane: Lane, next: u64) -> Batch {
+    /// What the last message is known by: that before `next`, which may have been one that marks a key as deleted.
+    fn mark(&self, next: u64) -> Arc<str> {
+        match self.frames.last() {
+            Some((frame, range)) if frame.offset == next => mark(&self.bytes[range.clone()]),
+            _ => mark(&[]),
+        }
+    }
+
+    fn into_batch(self, lane: Lane, position: Position) -> Batch {
         let bytes = Bytes::from(self.bytes);
         let frames = self.frames.into_iter().map(|(mut frame, range)| {
             frame.payload = bytes.slice(range);
             frame
         });
-        Batch::weighed(lane, Content::Frames(frames.collect()), Position::at(next), self.weight)
+        Batch::weighed(lane, Content::Frames(frames.collect()), position, self.weight)
     }
 }

@@ -156,8 +156,14 @@ async fn a_slow_store_keeps_the_membership() {
         .source(qicore_sources::KafkaTopics::from_config(source))
         .sink(slow)
         .options(options);
-    let stats = run.build().unwrap().run().await.unwrap().stats;
+    let run = run.build().unwrap().start();
+    until("it is told to be behind", async || {
+        run.stats().total().lag.is_some_and(|lag| lag > 0)
+    })
+    .await;
+    let stats = run.wait().await.unwrap().stats;
     assert_same(&memory.events(), &events);
+    assert_eq!(stats.total().lag, Some(0));
     assert_eq!((stats.given_up, stats.source_failures), (0, 0));
     assert!(stats.elapsed > Duration::from_secs(8), "{:?}", stats.elapsed);
 }

@@ -8,6 +8,7 @@ use qicore_data::{
     BatchLimit, Checkpoint, Content, Data, ErrorKind, Event, Gap, GapReason, Lane, Position, Result, Resume,
     RetryAdvice, Source, Timestamp,
 };
+use qicore_sinks::Memory;
 use qicore_sources::KafkaTopics;
 use qicore_stores::kafka::Start;
 use qicore_stream::testkit::trades;
@@ -196,4 +197,47 @@ async fn a_position_beyond_the_end_is_told() {
         "{error}"
     );
     assert!(error.to_string().contains("made anew"), "{error}");
+}
+
+/// A topic that was deleted and made anew, and has grown beyond where its readers were, has other messages at their offsets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_was_made_anew_is_told() {
+    let broker = servers::kafka().await;
+    let (topic, events) = filled(&broker, 1, 100).await;
+    let folder = tempfile::tempdir().unwrap();
+    let run = async || {
+        let memory = Memory::new();
+        let source = config(&broker, &topic, Some(&format!("group-{topic}")));
+        let run = super::pipeline("p", source, memory.clone()).checkpoints(folder.path());
+        run.build().unwrap().run().await.map(|_| memory.events())
+    };
+    assert_same(&run().await.unwrap(), &events);
+    let more = trades(500..520);
+    super::write(&broker, &topic, 0, &more).await;
+    assert_same(&run().await.unwrap(), &more);
+    assert_same(&run().await.unwrap(), &[]);
+    broker.delete(&topic).await;
+    broker.create(&topic, 1, &[]).await;
+    super::write(&broker, &topic, 0, &trades(2000..2200)).await;
+    let error = run().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::Checkpoint, RetryAdvice::Never),
+        "{error}"
+    );
+    assert!(error.to_string().contains("made anew"), "{error}");
+}
+
+/// What is in a partition that is added while a group reads is new to the group as a whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_is_added_is_read_from_its_beginning() {
+    let broker = servers::kafka().await;
+    let (topic, _) = filled(&broker, 1, 10).await;
+    let mut config = config(&broker, &topic, Some(&servers::unique("group")));
+    config.start = Start::Latest;
+    assert_same(&read(config.clone()).await, &[]);
+    broker.add_partitions(&topic, 2).await;
+    let more = trades(500..520);
+    super::write(&broker, &topic, 1, &more).await;
+    assert_same(&read(config).await, &more);
 }

@@ -22,6 +22,10 @@ impl Told {
     /// Keeps an error that is about connections.
     pub(super) fn error(&self, error: &KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
+        // No trouble.
+        if code == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         let kind = code.map_or(ErrorKind::Unavailable, |code| of_code(code).0);
         tracing::debug!(%error, reason, "kafka");
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);

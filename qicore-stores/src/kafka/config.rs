@@ -187,6 +187,13 @@ impl Connection {
         if self.addresses().contains("://") || self.addresses().contains('@') {
             return mistake("brokers are HOST:PORT, parted by commas: no scheme, no user".into());
         }
+        if !(Duration::from_millis(100)..=Duration::from_secs(300)).contains(&self.timeout) {
+            return mistake("timeout is from 100 ms to 5 minutes".into());
+        }
+        let files = [&self.tls_ca, &self.tls_cert, &self.tls_key].into_iter().flatten();
+        if let Some(missing) = files.into_iter().find(|path| !path.is_file()) {
+            return mistake(format!("{}: no such file", missing.display()));
+        }
         if (self.tls || self.user.is_some()) && !cfg!(feature = "kafka-ssl") {
             return mistake("tls and user need the feature `kafka-ssl`: build with it".into());
         }
@@ -210,7 +217,7 @@ impl Connection {
         config
             .set("bootstrap.servers", self.addresses())
             .set("client.id", &self.client_id)
-            .set("socket.timeout.ms", self.timeout.as_millis().max(10).to_string())
+            .set("socket.timeout.ms", self.timeout.as_millis().to_string())
             // A broker that was down is found again soon after it is up.
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "2000")

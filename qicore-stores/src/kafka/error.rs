@@ -11,6 +11,10 @@ pub(super) fn mapped(operation: &'static str, error: KafkaError) -> Error {
             let message = format!("librdkafka does not take the value of {name}");
             return Error::config(operation, message);
         }
+        // Settings that do not go together.
+        KafkaError::ClientCreation(_) | KafkaError::Subscription(_) => {
+            return Error::config(operation, error.to_string());
+        }
         KafkaError::Transaction(error) => (Some(error.code()), error.string()),
         error => (error.rdkafka_error_code(), error.to_string()),
     };

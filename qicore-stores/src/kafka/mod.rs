@@ -32,8 +32,8 @@ mod topics;
 pub use checkpoints::CheckpointLog;
 pub use config::{Connection, SaslMechanism};
 pub use consumer::{
-    Begun, Consumer, ConsumerConfig, Message, Notice, Partition, Polled, Release, Start, TopicPartition,
+    Begun, Consumer, ConsumerConfig, Message, Notice, Partition, Polled, Release, Start, Stored, TopicPartition,
 };
 pub use headers::Headers;
 pub use producer::{Compression, Producer, ProducerConfig, Record};
-pub use topics::{Limits, Topics, limits};
+pub use topics::{Limits, Topics, check_name, limits};

@@ -69,7 +69,7 @@ impl Topics {
 ///
 /// # Errors
 /// [`Config`](qicore_data::ErrorKind::Config).
-pub(super) fn check_name(topic: &str) -> Result<()> {
+pub fn check_name(topic: &str) -> Result<()> {
     let letter = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if topic.is_empty() || topic.len() > 249 || topic == "." || topic == ".." || !topic.chars().all(letter) {
         let message = format!("{topic:?} is no name of a topic: 1 to 249 letters, digits, '.', '_' and '-'");

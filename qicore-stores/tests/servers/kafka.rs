@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -116,6 +116,22 @@ impl Kafka {
         let done = within(admin.create_topics([&new], &options())).await?;
         done.into_iter()
             .try_for_each(|done| done.map(drop).map_err(|(_, code)| KafkaError::AdminOp(code)))
+    }
+
+    /// Makes it so many partitions.
+    pub(crate) async fn add_partitions(&self, topic: &str, partitions: usize) {
+        let admin: AdminClient<DefaultClientContext> = self.client();
+        let (new, options) = (NewPartitions::new(topic, partitions), options());
+        for done in within(admin.create_partitions([&new], &options)).await.unwrap() {
+            done.unwrap();
+        }
+        self.blocking::<BaseConsumer, _>(topic, move |consumer, topic, until| {
+            while partitions_of(consumer, topic).is_none_or(|there| there as usize != partitions) {
+                assert!(Instant::now() < until, "{topic}: made, but not to be seen");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        })
+        .await;
     }
 
     pub(crate) async fn delete(&self, topic: &str) {

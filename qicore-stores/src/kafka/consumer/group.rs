@@ -82,6 +82,8 @@ pub(super) struct Context {
     pub(super) told: Told,
     inbox: Arc<Inbox>,
     release_within: Duration,
+    /// Held by who looks up where a group begins, and notes it.
+    beginning: Mutex<()>,
     /// Itself, as partitions need it.
     consumer: OnceLock<Weak<BaseConsumer<Self>>>,
 }
@@ -92,8 +94,13 @@ impl Context {
             told: Told::default(),
             inbox,
             release_within,
+            beginning: Mutex::default(),
             consumer: OnceLock::new(),
         }
+    }
+
+    pub(super) fn beginning(&self) -> MutexGuard<'_, ()> {
+        locked(&self.beginning)
     }
 
     pub(super) fn knows(&self, consumer: &Arc<BaseConsumer<Self>>) {

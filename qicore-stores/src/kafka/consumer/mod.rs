@@ -25,7 +25,7 @@ use group::{Context, Inbox};
 
 pub use group::{Notice, Release};
 pub use partition::{Message, Partition, Polled};
-pub use place::{Begun, Start};
+pub use place::{Begun, Start, Stored};
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,7 +207,7 @@ impl Consumer {
     pub fn begin(
         &self,
         place: TopicPartition,
-        stored: Option<u64>,
+        stored: Option<Stored>,
         start: Arc<Start>,
     ) -> impl Future<Output = Result<Begun>> + Send + 'static {
         let (inner, timeout, grouped) = (Arc::clone(&self.inner), self.timeout, self.grouped);

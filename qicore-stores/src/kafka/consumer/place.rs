@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use qicore_data::{Error, ErrorKind, Result, Timestamp};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::TopicPartition;
@@ -21,10 +21,11 @@ pub enum Start {
     Committed,
     /// At the beginning.
     Earliest,
-    /// At the end: what comes from now on. In a group where it has committed to, which it does when it begins: what comes while
-    /// nobody reads is not passed over.
+    /// At the end: what comes from now on. A group that begins notes where, for all partitions: what comes while nobody reads is
+    /// not passed over, and a partition that is added later is read from its beginning.
     Latest,
-    /// At the first message of this time or a later one, by the messages' timestamps. In a group as [latest](Self::Latest).
+    /// At the first message of this time or a later one, by the messages' timestamps. A group notes it as for
+    /// [latest](Self::Latest).
     Time(Timestamp),
     /// At these offsets, by `TOPIC/PARTITION`; others as [committed](Self::Committed).
     Offsets(BTreeMap<String, u64>),
@@ -41,6 +42,15 @@ pub struct Begun {
     pub end: u64,
 }
 
+/// A position that was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// The offset of the next message.
+    pub next: u64,
+    /// Whether the message before it is to come too, if it is still there: to see whether it is the one that was read.
+    pub with_last: bool,
+}
+
 type Reader = BaseConsumer<Context>;
 
 pub(super) fn begin(
@@ -48,10 +58,9 @@ pub(super) fn begin(
     timeout: Duration,
     grouped: bool,
     place: &TopicPartition,
-    stored: Option<u64>,
+    stored: Option<Stored>,
     start: &Start,
 ) -> Result<Begun> {
-    let failed = |error| mapped("kafka.begin", error);
     let marks = reader.fetch_watermarks(&place.topic, place.partition, timeout);
     let (low, end) = marks.map_err(failed)?;
     let (low, end) = (low.max(0) as u64, end.max(0) as u64);
@@ -62,8 +71,8 @@ pub(super) fn begin(
         place,
     };
     let wanted = match stored {
-        Some(next) => Some(next),
-        None => ask.by(start, end)?,
+        Some(stored) => Some(stored.next),
+        None => ask.by(start)?,
     };
     let wanted = wanted.unwrap_or(low);
     if wanted > end {
@@ -72,7 +81,8 @@ pub(super) fn begin(
         return Err(Error::new(ErrorKind::Checkpoint, "kafka.begin", message).with("advice", advice));
     }
     let next = wanted.max(low);
-    let from = ask.list(Offset::Offset(next as i64))?;
+    let before = u64::from(stored.is_some_and(|stored| stored.with_last));
+    let from = ask.list(Offset::Offset(next.saturating_sub(before).max(low) as i64))?;
     seek(reader, &from, timeout)?;
     reader.resume(&from).map_err(failed)?;
     Ok(Begun {
@@ -118,24 +128,24 @@ struct Ask<'a> {
 
 impl Ask<'_> {
     fn list(&self, offset: Offset) -> Result<TopicPartitionList> {
+        self.list_of([(self.place.partition, offset)])
+    }
+
+    fn list_of(&self, partitions: impl IntoIterator<Item = (i32, Offset)>) -> Result<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        let added = list.add_partition_offset(&self.place.topic, self.place.partition, offset);
-        added.map_err(|error| mapped("kafka.begin", error))?;
+        for (partition, offset) in partitions {
+            let added = list.add_partition_offset(&self.place.topic, partition, offset);
+            added.map_err(failed)?;
+        }
         Ok(list)
     }
 
     /// Where to begin; `None` for the beginning.
-    fn by(&self, start: &Start, end: u64) -> Result<Option<u64>> {
+    fn by(&self, start: &Start) -> Result<Option<u64>> {
         match start {
             Start::Earliest => Ok(None),
-            Start::Latest => self.once(|| Ok(end)),
-            Start::Time(time) => self.once(|| {
-                let millis = time.nanos().div_euclid(1_000_000);
-                let times = self.list(Offset::Offset(millis))?;
-                let found = self.reader.offsets_for_times(times, self.timeout);
-                let found = found.map_err(|error| mapped("kafka.begin", error))?;
-                Ok(first(&found).unwrap_or(end))
-            }),
+            Start::Latest => self.once(|partition| self.end(partition)),
+            Start::Time(time) => self.once(|partition| self.at(partition, *time)),
             Start::Offsets(offsets) => match offsets.get(&self.place.to_string()) {
                 Some(offset) => Ok(Some(*offset)),
                 None => self.committed(),
@@ -144,18 +154,57 @@ impl Ask<'_> {
         }
     }
 
-    /// What the group has committed to; where it has not, `find` says where to begin, and the group is told.
-    fn once(&self, find: impl FnOnce() -> Result<u64>) -> Result<Option<u64>> {
-        if let Some(committed) = self.committed()? {
-            return Ok(Some(committed));
+    fn end(&self, partition: i32) -> Result<u64> {
+        let marks = self.reader.fetch_watermarks(&self.place.topic, partition, self.timeout);
+        Ok(marks.map_err(failed)?.1.max(0) as u64)
+    }
+
+    /// The first message of a time; the end if there is none.
+    fn at(&self, partition: i32, time: Timestamp) -> Result<u64> {
+        let times = self.list_of([(partition, Offset::Offset(time.nanos().div_euclid(1_000_000)))])?;
+        let found = self.reader.offsets_for_times(times, self.timeout).map_err(failed)?;
+        first(&found).map_or_else(|| self.end(partition), Ok)
+    }
+
+    /// Where the group has committed to. Where it has committed nothing of the topic it begins where `find` says, and that is
+    /// noted for all partitions; what has been added since is read from its beginning.
+    fn once(&self, find: impl Fn(i32) -> Result<u64>) -> Result<Option<u64>> {
+        let own = self.place.partition;
+        if !self.grouped {
+            return find(own).map(Some);
         }
-        let next = find()?;
-        if self.grouped {
-            let place = self.list(Offset::Offset(next as i64))?;
-            let committed = self.reader.commit(&place, CommitMode::Sync);
-            committed.map_err(|error| mapped("kafka.begin", error))?;
+        let _one_at_a_time = self.reader.context().beginning();
+        let partitions = self.partitions()?;
+        let asked = self.list_of(partitions.iter().map(|partition| (*partition, Offset::Invalid)))?;
+        let known = self.reader.committed_offsets(asked, self.timeout).map_err(failed)?;
+        if known
+            .elements()
+            .iter()
+            .any(|element| matches!(element.offset(), Offset::Offset(_)))
+        {
+            return self.committed();
         }
-        Ok(Some(next))
+        let begin = partitions.iter().map(|partition| Ok((*partition, find(*partition)?)));
+        let begin: Vec<(i32, u64)> = begin.collect::<Result<_>>()?;
+        let noted = self.list_of(
+            begin
+                .iter()
+                .map(|(partition, next)| (*partition, Offset::Offset(*next as i64))),
+        )?;
+        self.reader.commit(&noted, CommitMode::Sync).map_err(failed)?;
+        Ok(begin
+            .iter()
+            .find(|(partition, _)| *partition == own)
+            .map(|(_, next)| *next))
+    }
+
+    fn partitions(&self) -> Result<Vec<i32>> {
+        let metadata = self
+            .reader
+            .fetch_metadata(Some(&self.place.topic), self.timeout)
+            .map_err(failed)?;
+        let of_topic = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(of_topic.map(|partition| partition.id()).collect())
     }
 
     fn committed(&self) -> Result<Option<u64>> {
@@ -164,8 +213,12 @@ impl Ask<'_> {
         }
         let asked = self.list(Offset::Invalid)?;
         let found = self.reader.committed_offsets(asked, self.timeout);
-        Ok(first(&found.map_err(|error| mapped("kafka.begin", error))?))
+        Ok(first(&found.map_err(failed)?))
     }
+}
+
+fn failed(error: KafkaError) -> Error {
+    mapped("kafka.begin", error)
 }
 
 fn first(list: &TopicPartitionList) -> Option<u64> {

@@ -15,6 +15,8 @@ use tokio::runtime::Runtime;
 
 /// Rows of a sample.
 const ROWS: u64 = 400_000;
+/// So many times as many, where a pipeline's start and end would count.
+const LONG: u64 = 5;
 /// Rows of a delivery: what the sink asks for.
 const TOGETHER: usize = 50_000;
 const ROUNDS: usize = 5;
@@ -119,21 +121,31 @@ impl Cases<'_> {
         Ok(())
     }
 
-    /// A pipeline that throws everything away, against a loop that decodes everything.
+    /// A pipeline that throws everything away, against a loop that decodes everything: by serde, and as the source does.
     fn source(&self, name: &str, event_type: EventType, events: &[Event]) -> Result<()> {
-        let name = format!("kafka/source-{name}");
-        if !(self.wanted)(&name) {
+        let (by_serde, directly) = (format!("kafka/source-{name}"), format!("kafka/source-{name}-direct"));
+        let references: [(_, kafka::Decode); 2] = [(by_serde, kafka::by_serde), (directly, kafka::directly)];
+        if !references.iter().any(|(name, _)| (self.wanted)(name)) {
             return Ok(());
         }
-        let topic = self.filled(event_type, events)?;
-        let ours = &mut || kafka::run(&self.runtime, &topic, Chain::None, Discard::new(), ROWS);
-        self.measure(&name, ROWS, ours, &mut || kafka::consume(&topic, PARTITIONS, ROWS))
+        // Long enough that the start and the end of a pipeline are a small part.
+        let (topic, rows) = (self.filled(event_type, events)?, LONG * ROWS);
+        for _ in 1..LONG {
+            topic.fill(event_type, events)?;
+        }
+        for (name, decode) in references.iter().filter(|(name, _)| (self.wanted)(name)) {
+            let ours = &mut || kafka::run(&self.runtime, &topic, Chain::None, Discard::new(), rows);
+            self.measure(name, rows, ours, &mut || {
+                kafka::consume(&topic, PARTITIONS, rows, *decode)
+            })?;
+        }
+        Ok(())
     }
 
     /// A new topic with these events.
     fn filled(&self, event_type: EventType, events: &[Event]) -> Result<Topic<'_>> {
         let topic = self.kafka.topic(PARTITIONS)?;
-        kafka::produce(&topic, event_type, &Ready::of(events)?, TOGETHER, false)?;
+        topic.fill(event_type, events)?;
         Ok(topic)
     }
 
@@ -177,7 +189,7 @@ impl Cases<'_> {
                 self.measure(&name, rows, &mut || ours(), from_memory)?;
             }
             if (self.wanted)(&source) {
-                let reference = &mut || kafka::consume(&topic, PARTITIONS, rows);
+                let reference = &mut || kafka::consume(&topic, PARTITIONS, rows, kafka::directly);
                 self.measure(&source, rows, &mut || ours(), reference)?;
             }
         }

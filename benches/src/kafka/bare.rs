@@ -138,9 +138,22 @@ fn delivered(producer: &BaseProducer) -> Result<()> {
     Ok(())
 }
 
+/// How a message is decoded.
+pub type Decode = fn(&[u8]) -> Result<Event>;
+
+/// As anybody would: by serde.
+pub fn by_serde(payload: &[u8]) -> Result<Event> {
+    Ok(serde_json::from_slice(payload)?)
+}
+
+/// As the source does.
+pub fn directly(payload: &[u8]) -> Result<Event> {
+    Ok(Event::from_json(std::str::from_utf8(payload)?)?)
+}
+
 /// Reads and decodes everything in a topic of so many partitions, with the settings of the source's consumer. The time from
 /// the making of the consumer until the last event.
-pub fn consume(topic: &Topic<'_>, partitions: i32, rows: u64) -> Result<Duration> {
+pub fn consume(topic: &Topic<'_>, partitions: i32, rows: u64, decode: Decode) -> Result<Duration> {
     let start = Instant::now();
     let mut config = client(topic.brokers());
     config
@@ -164,8 +177,7 @@ pub fn consume(topic: &Topic<'_>, partitions: i32, rows: u64) -> Result<Duration
     while ended < partitions {
         match consumer.poll(PATIENCE) {
             Some(Ok(message)) => {
-                let text = std::str::from_utf8(message.payload().unwrap_or_default())?;
-                black_box(Event::from_json(text)?);
+                black_box(decode(message.payload().unwrap_or_default())?);
                 read += 1;
             }
             Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 
 use crate::Result;
 
-pub use bare::{Ready, consume, produce};
+pub use bare::{Decode, Ready, by_serde, consume, directly, produce};
 pub use workers::{work, workers};
 
 /// Partitions of a topic.
@@ -138,6 +138,11 @@ impl Topic<'_> {
     /// The member of a group of its own, which goes on for ever.
     pub fn group(&self) -> KafkaTopics {
         KafkaTopics::group(Connection::brokers(self.brokers()), self.name.clone(), [&self.name])
+    }
+
+    /// Writes the messages of events.
+    pub fn fill(&self, event_type: EventType, events: &[Event]) -> Result<()> {
+        bare::produce(self, event_type, &Ready::of(events)?, 50_000, false).map(drop)
     }
 
     /// How many messages it has, the marks of transactions among them.

@@ -280,7 +280,7 @@ fn mistakes_in_sections_of_kafka_are_told() {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.success(), told)
     };
-    assert_eq!(check(sound).0, true, "{:?}", check(sound));
+    assert!(check(sound).0, "{:?}", check(sound));
     for (wrong, told) in [
         ("topics = [\"a\", \"a\"]\ngroup = \"g\"", "a is there twice"),
         ("topics = [\"a b\"]\ngroup = \"g\"", "no name of a topic"),

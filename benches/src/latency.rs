@@ -142,7 +142,7 @@ pub fn line(
     Ok(text(name, latency, (count, count as f64 / RATE)))
 }
 
-/// Events at the rate of [`line`], each received when it is given.
+/// Events at the rate of [`line()`], each received when it is given.
 pub fn paced(events: Vec<Event>) -> impl Source + 'static {
     Paced::new(events, RATE)
 }

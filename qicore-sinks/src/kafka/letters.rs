@@ -139,8 +139,9 @@ impl Writer {
         // A broker refuses a batch for one of its messages.
         let mut alone = ProducerConfig::default();
         alone.batch_messages = 1;
-        let producer = open(connection, &alone)?;
         for cut in CUTS {
+            // One that goes on after a refusal may fail for it.
+            let producer = open(connection, &alone)?;
             let shorter = refused.iter().map(|number| {
                 let (topic, letter) = &letters[*number];
                 (

@@ -45,6 +45,8 @@ pub(super) struct Session {
     /// The delivery that was written last without a transaction, and what of it was refused: whoever did not wait for the
     /// answer asks again.
     written: Option<(String, Places)>,
+    /// Rows that are looked for, in what is to be written.
+    search: Option<Search>,
     /// A delivery of which only some rows were written without a transaction, and the numbers of the others.
     unwritten: Option<(String, Vec<usize>)>,
 }
@@ -61,6 +63,7 @@ impl Session {
             producer: None,
             held: None,
             written: None,
+            search: None,
             unwritten: None,
         }
     }
@@ -97,20 +100,20 @@ impl Session {
         if let Some((last, refused)) = &self.written
             && *last == token
         {
-            let told = |(at, reason): &(usize, String)| (*at, Error::new(ErrorKind::Rejected, "kafka.write", reason));
-            return Ok(refused.iter().map(told).collect());
+            return Ok(told(refused));
         }
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => self.open(Batches::Full)?,
         };
         let rows = std::slice::from_ref(rows);
-        let failed = match self.unwritten.take() {
-            Some((last, numbers)) if last == token => {
-                send(&self.shared.routes, &producer, of_those(rows, &numbers), None)?
+        let failed = match &self.unwritten {
+            Some((last, numbers)) if *last == token => {
+                send(&self.shared.routes, &producer, of_those(rows, numbers), None)?
             }
             _ => send(&self.shared.routes, &producer, numbered(rows), None)?,
         };
+        self.unwritten = None;
         let numbers: Vec<_> = failed.keys().copied().collect();
         let mut refused = Refused::new();
         if numbers.is_empty() {
@@ -140,18 +143,28 @@ impl Session {
         let Some(producer) = self.ready(checkpoint)? else {
             return Ok(Refused::new());
         };
-        // A producer that fails is given up. The next try opens another one, and finds out what is written: by this try, or by
-        // somebody who has taken the lane.
-        let suspects = match self.attempt(&producer, rows, checkpoint).map_err(for_next_try)? {
-            Outcome::Committed => {
-                self.held = Some(checkpoint.clone());
-                self.producer = Some(producer);
-                return Ok(Refused::new());
-            }
-            Outcome::Refused(suspects) => suspects,
+        let mut search = match self.search.take() {
+            // Nobody has waited for its end.
+            Some(search) if search.is_in(rows) => search,
+            // A producer that fails is given up. The next try opens another one, and finds out what is written: by this try, or
+            // by somebody who has taken the lane.
+            _ => match self.attempt(&producer, rows, checkpoint).map_err(for_next_try)? {
+                Outcome::Committed => {
+                    self.held = Some(checkpoint.clone());
+                    self.producer = Some(producer);
+                    return Ok(Refused::new());
+                }
+                Outcome::Refused(suspects) => Search::new(rows, suspects),
+            },
         };
         drop(producer);
-        let refused = self.search(rows, suspects).map_err(for_next_try)?;
+        let searched = self.look_for(rows, &mut search);
+        let refused = search.refused();
+        let over = search.suspects.is_empty();
+        if !refused.is_empty() || !over {
+            self.search = Some(search);
+        }
+        searched.map_err(for_next_try)?;
         if refused.is_empty() {
             self.batch_bytes = (self.batch_bytes / 4).max(SMALLEST_BATCH);
             let message = "a topic takes less at a time than it did: smaller batches are tried";
@@ -212,37 +225,82 @@ impl Session {
             return Err(cause);
         }
         aborted?;
-        if let Some((_, error)) = failed.split_off(&CHECKPOINT).pop_first()
-            && is_rejected(&error)
-        {
+        let mut of_checkpoint = failed.split_off(&CHECKPOINT);
+        if let Some((_, error)) = of_checkpoint.extract_if(.., |_, error| is_rejected(error)).next() {
             return Err(error.with("refused", "the checkpoint"));
         }
         let numbers = failed.keys().copied().collect();
+        failed.append(&mut of_checkpoint);
         rejected(failed).map(|()| Outcome::Refused(numbers))
     }
 
     /// Finds the rows that a broker refuses, by transactions that are all given up, with every message a batch of its own. Each
     /// takes messages until the first is refused; those that were delivered before it are sound. Each has a producer of its
     /// own: one that goes on after a refusal skips sequence numbers now and then, and fails for that.
-    fn search(&self, rows: &[Staged], mut suspects: Vec<usize>) -> Result<Refused> {
-        let mut refused = Refused::new();
-        while !suspects.is_empty() {
+    fn look_for(&self, rows: &[Staged], search: &mut Search) -> Result<()> {
+        while !search.suspects.is_empty() {
             let producer = self.open(Batches::Single)?;
             producer.begin()?;
-            let failed = send(&self.shared.routes, &producer, of_those(rows, &suspects), None);
+            let failed = send(&self.shared.routes, &producer, of_those(rows, &search.suspects), None);
             producer.abort()?;
-            let mut failed = failed?;
-            let found = failed.extract_if(.., |_, error| error.kind() == ErrorKind::Rejected);
-            let before = refused.len();
-            refused.extend(found);
-            if refused.len() == before {
-                lasting(failed)?;
+            let (refused, unclear): (Refused, Refused) = failed?
+                .into_iter()
+                .partition(|(_, error)| error.kind() == ErrorKind::Rejected);
+            if refused.is_empty() {
+                lasting(unclear)?;
+                search.suspects.clear();
                 break;
             }
-            suspects = failed.into_keys().collect();
+            let told = refused
+                .into_iter()
+                .map(|(number, error)| (number, error.message().to_owned()));
+            search.found.extend(told);
+            search.suspects = unclear.into_keys().collect();
         }
-        Ok(refused)
+        Ok(())
     }
+}
+
+/// Rows that a broker has refused, among some that it may have refused. Kept until they are told: a search may take longer than
+/// anybody waits for it.
+struct Search {
+    token: String,
+    /// How many rows were known to be refused when it began.
+    known: usize,
+    suspects: Vec<usize>,
+    found: Places,
+}
+
+impl Search {
+    fn new(rows: &[Staged], suspects: Vec<usize>) -> Self {
+        Self {
+            token: token(rows),
+            known: known(rows),
+            suspects,
+            found: Places::new(),
+        }
+    }
+
+    fn is_in(&self, rows: &[Staged]) -> bool {
+        self.token == token(rows) && self.known == known(rows)
+    }
+
+    fn refused(&self) -> Refused {
+        told(&self.found)
+    }
+}
+
+fn token(rows: &[Staged]) -> String {
+    rows.last().map(|last| last.delivery.token()).unwrap_or_default()
+}
+
+fn known(rows: &[Staged]) -> usize {
+    rows.iter().map(|staged| staged.refused.len()).sum()
+}
+
+fn told(places: &Places) -> Refused {
+    let error = |(at, reason): &(usize, String)| (*at, Error::new(ErrorKind::Rejected, "kafka.write", reason));
+    places.iter().map(error).collect()
 }
 
 /// What has become of a transaction.

@@ -90,10 +90,8 @@ async fn rows_that_the_broker_refuses_are_found_without_transactions() {
     one_by_one(&sink, &place).await;
 }
 
-/// Places of rows that are refused while others are sent.
-const REFUSED: [usize; 4] = [0, 1, 3000, 4999];
-
-/// The broker has refused the first row long before the last one is sent: a transaction that has failed takes no more.
+/// The broker has refused the first row long before the last one is sent, and many more after it: a transaction that has
+/// failed takes no more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_are_found_while_others_are_being_sent() {
     let place = Place::new().await;
@@ -102,12 +100,15 @@ async fn rows_are_found_while_others_are_being_sent() {
     narrow(&place).await;
     assert_eq!(held(&sink, "l").await, 0);
     let sound = trades(0..5000);
-    let mut events = sound.clone();
-    for at in REFUSED {
-        events.insert(at, large(4000));
+    let mut events = vec![large(4000)];
+    for some in sound.chunks(50) {
+        events.extend_from_slice(some);
+        events.push(large(4000));
     }
+    let places: Vec<_> = (0..events.len()).step_by(51).collect();
+    assert_eq!(places.len(), 101);
     let receipt = sink.write(&delivery("l", 0, events)).await.unwrap();
-    assert_eq!(refused(&receipt), REFUSED);
+    assert_eq!(refused(&receipt), places);
     flush(&sink).await;
     assert_same(&place.all().await, &sound);
 }

@@ -54,6 +54,8 @@ enum State {
 struct LookUp {
     number: u64,
     task: AbortHandle,
+    /// It does not ask the sinks: the lane only goes on.
+    goes_on: bool,
 }
 
 /// What a look-up has come to: of which partition, which one, and where the lane begins, behind what.
@@ -89,7 +91,7 @@ impl Lanes {
         let (consumer, start) = (Arc::clone(&beginning.consumer), Arc::clone(&beginning.start));
         let (resume, lane) = (Arc::clone(&beginning.resume), reader.lane.clone());
         self.begun += 1;
-        let number = self.begun;
+        let (number, goes_on) = (self.begun, from.is_some());
         let task = self.starts.spawn({
             let place = place.clone();
             async move {
@@ -97,7 +99,7 @@ impl Lanes {
                 (place, number, begun)
             }
         });
-        let starting = State::Starting(Box::new(reader), LookUp { number, task });
+        let starting = State::Starting(Box::new(reader), LookUp { number, task, goes_on });
         if let Some(State::Starting(_, before)) = self.lanes.insert(place, starting) {
             before.task.abort();
         }
@@ -147,6 +149,10 @@ impl Lanes {
         let Some(place) = self.place(lane) else { return };
         match self.lanes.remove(&place) {
             Some(State::Running(reader)) => self.start(Reader::new(reader.partition, 0), None),
+            Some(State::Starting(reader, look_up)) if look_up.goes_on => {
+                look_up.task.abort();
+                self.start(Reader::new(reader.partition, 0), None);
+            }
             // It has come back meanwhile, and its sinks are asked anyway.
             Some(starting @ State::Starting(..)) => drop(self.lanes.insert(place, starting)),
             // Nothing more will be committed of it.
@@ -167,8 +173,8 @@ impl Lanes {
                     self.started = Some(started);
                     return;
                 }
-                // It was given up.
-                Some(Err(_)) => {}
+                // It was given up, and may have been the last that was waited for.
+                Some(Err(_)) => return,
             }
         }
     }

@@ -81,6 +81,32 @@ async fn a_group_begins_at_the_latest_once() {
     }
 }
 
+/// The end moves on while it is looked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_latest_of_a_topic_that_is_written() {
+    let broker = servers::kafka().await;
+    let (topic, _) = filled(&broker, 4, 10).await;
+    let readers = async {
+        for group in [None, Some(servers::unique("group")), Some(servers::unique("group"))] {
+            let mut config = config(&broker, &topic, group.as_deref());
+            config.start = Start::Latest;
+            read(config).await;
+        }
+    };
+    let mut readers = std::pin::pin!(readers);
+    let mut next = 100_000;
+    loop {
+        for partition in 0..4 {
+            let more = trades(next..next + 50);
+            next += 50;
+            tokio::select! {
+                () = &mut readers => return,
+                () = super::write(&broker, &topic, partition, &more) => {}
+            }
+        }
+    }
+}
+
 /// Opens a source and reads to its end.
 async fn from(mut source: KafkaTopics, position: u64) -> Result<Vec<Event>> {
     source.open(Arc::new(At(position))).await?;

@@ -61,9 +61,6 @@ pub(super) fn begin(
     stored: Option<Stored>,
     start: &Start,
 ) -> Result<Begun> {
-    let marks = reader.fetch_watermarks(&place.topic, place.partition, timeout);
-    let (low, end) = marks.map_err(failed)?;
-    let (low, end) = (low.max(0) as u64, end.max(0) as u64);
     let ask = Ask {
         reader,
         timeout,
@@ -74,6 +71,10 @@ pub(super) fn begin(
         Some(stored) => Some(stored.next),
         None => ask.by(start)?,
     };
+    // Asked for last: an end that is older than what is wanted would seem to lie before it.
+    let marks = reader.fetch_watermarks(&place.topic, place.partition, timeout);
+    let (low, end) = marks.map_err(failed)?;
+    let (low, end) = (low.max(0) as u64, end.max(0) as u64);
     let wanted = wanted.unwrap_or(low);
     if wanted > end {
         let message = format!("the partition ends at {end}, before the position {wanted} to go on from");
@@ -175,27 +176,33 @@ impl Ask<'_> {
         }
         let _one_at_a_time = self.reader.context().beginning();
         let partitions = self.partitions()?;
-        let asked = self.list_of(partitions.iter().map(|partition| (*partition, Offset::Invalid)))?;
-        let known = self.reader.committed_offsets(asked, self.timeout).map_err(failed)?;
-        if known
-            .elements()
-            .iter()
-            .any(|element| matches!(element.offset(), Offset::Offset(_)))
-        {
+        if !self.known(&partitions)?.is_empty() {
             return self.committed();
         }
         let begin = partitions.iter().map(|partition| Ok((*partition, find(*partition)?)));
-        let begin: Vec<(i32, u64)> = begin.collect::<Result<_>>()?;
-        let noted = self.list_of(
-            begin
-                .iter()
-                .map(|(partition, next)| (*partition, Offset::Offset(*next as i64))),
-        )?;
-        self.reader.commit(&noted, CommitMode::Sync).map_err(failed)?;
-        Ok(begin
-            .iter()
-            .find(|(partition, _)| *partition == own)
-            .map(|(_, next)| *next))
+        let begin: BTreeMap<i32, u64> = begin.collect::<Result<_>>()?;
+        // Another member may have begun meanwhile.
+        let known = self.known(&partitions)?;
+        let new = begin.iter().filter(|(partition, _)| !known.contains_key(partition));
+        let new = self.list_of(new.map(|(partition, next)| (*partition, Offset::Offset(*next as i64))))?;
+        if new.count() > 0 {
+            self.reader.commit(&new, CommitMode::Sync).map_err(failed)?;
+        }
+        Ok(known.get(&own).or_else(|| begin.get(&own)).copied())
+    }
+
+    /// What the group has committed of these partitions.
+    fn known(&self, partitions: &[i32]) -> Result<BTreeMap<i32, u64>> {
+        let asked = self.list_of(partitions.iter().map(|partition| (*partition, Offset::Invalid)))?;
+        let found = self.reader.committed_offsets(asked, self.timeout).map_err(failed)?;
+        let known = found
+            .elements()
+            .into_iter()
+            .filter_map(|element| match element.offset() {
+                Offset::Offset(offset) => Some((element.partition(), offset.try_into().ok()?)),
+                _ => None,
+            });
+        Ok(known.collect())
     }
 
     fn partitions(&self) -> Result<Vec<i32>> {

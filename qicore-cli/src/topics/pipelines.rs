@@ -268,6 +268,8 @@ mod tests {
             ("marks", Checkpoints),
             ("ohlcv-raw-dead-letter", DeadLetters),
             ("ohlcv-validated", Events),
+            // A table's messages are refused as well.
+            ("reference-dead-letter", DeadLetters),
         ];
         let expected = [("a:1".to_owned(), owned(&a)), ("b:1".to_owned(), owned(&b))];
         assert_eq!(used(&[INGEST, VALIDATE]), expected);

@@ -24,6 +24,8 @@ pub mod replay;
 pub mod stored;
 #[cfg(feature = "timescale")]
 mod timescale;
+#[cfg(feature = "net")]
+mod net;
 mod venue;
 
 use qicore_data::{Build, Plugin, Source};

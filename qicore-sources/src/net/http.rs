@@ -1,0 +1,184 @@
+//! HTTP under a budget.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use qicore_data::{Error, ErrorKind, Result, RetryAdvice, RetryPolicy, Timestamp};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::answer::{Answer, Refusal, retry_after};
+use super::budget::Budget;
+use super::config::NetConfig;
+use super::{retrying, tls};
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// The path, with a query.
+    pub(crate) path: String,
+    /// What it costs of the budget.
+    pub(crate) weight: u32,
+}
+
+impl Request {
+    /// A path with its query.
+    pub(crate) fn new(path: impl Into<String>, weight: u32) -> Self {
+        Self {
+            path: path.into(),
+            weight,
+        }
+    }
+}
+
+/// What a host tells by its headers of what it counts as used: the window, and the weight.
+pub(crate) type Told = fn(&HeaderMap) -> Option<(Duration, u32)>;
+
+/// A client of one host.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    client: reqwest::Client,
+    base: Url,
+    budget: Arc<Budget>,
+    under_way: Arc<Semaphore>,
+    retry: RetryPolicy,
+    longest: usize,
+    /// The error that a body is, if it is one.
+    of_body: fn(&str) -> Option<Error>,
+    told: Option<Told>,
+}
+
+impl Http {
+    /// A client of the host at `base`. Connects to nothing yet.
+    pub(crate) fn new(
+        base: &str,
+        config: &NetConfig,
+        budget: Arc<Budget>,
+        of_body: fn(&str) -> Option<Error>,
+    ) -> Result<Self> {
+        let base = super::ws::url(base, &["http", "https"])?;
+        let tls = tls::config(config.tls_ca.as_slice())?;
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.as_ref().clone())
+            .connect_timeout(config.connect_timeout)
+            .timeout(config.retry.timeout)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .tcp_nodelay(true)
+            // A redirect of a venue's interface leads to a page for people.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("qicore/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Error::config("net.http", "no client can be made").with_source(error.without_url()))?;
+        Ok(Self {
+            client,
+            base,
+            budget,
+            under_way: Arc::new(Semaphore::new(config.concurrency.max(1))),
+            retry: config.retry,
+            longest: config.max_bytes,
+            of_body,
+            told: None,
+        })
+    }
+
+    /// The host tells what it counts as used.
+    #[must_use]
+    pub(crate) fn told_by(mut self, told: Told) -> Self {
+        self.told = Some(told);
+        self
+    }
+
+    /// Asks, again and again where that may help.
+    pub(crate) async fn get(&self, request: &Request) -> Result<Answer> {
+        retrying(&self.retry, async || self.once(request).await).await
+    }
+
+    async fn once(&self, request: &Request) -> Result<Answer> {
+        let malformed = |error: url::ParseError| Error::config("net.http", error.to_string()).with("path", &request.path);
+        let url = self.base.join(&request.path).map_err(malformed)?;
+        let _slot = self.under_way.acquire().await;
+        let _permit = self.budget.take(request.weight).await;
+        let place = super::ws::place(&url);
+        self.exchange(url).await.map_err(|error| error.with("url", place))
+    }
+
+    async fn exchange(&self, url: Url) -> Result<Answer> {
+        let mut response = self.client.get(url.clone()).send().await.map_err(failed)?;
+        let status = response.status();
+        if let Some((period, used)) = self.told.and_then(|told| told(response.headers())) {
+            self.budget.told(period, used);
+        }
+        let wait = retry_after(response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()));
+        let mut body = BytesMut::new();
+        while let Some(part) = response.chunk().await.map_err(failed)? {
+            if body.len() + part.len() > self.longest {
+                let message = format!("an answer of more than {} bytes", self.longest);
+                return Err(Error::decode("net.http", message));
+            }
+            body.extend_from_slice(&part);
+        }
+        if !status.is_success() {
+            let refusal = Refusal {
+                status: status.as_u16(),
+                retry_after: wait,
+                body: &body,
+            };
+            let error = refusal.error(self.of_body);
+            if error.kind() == ErrorKind::RateLimited {
+                // All who share the budget keep still, not only this request.
+                self.budget.pause(wait.unwrap_or(self.retry.first_pause));
+            }
+            return Err(error);
+        }
+        let answer = Answer {
+            url: url.as_str().into(),
+            received: Timestamp::now(),
+            body: body.freeze(),
+        };
+        self.check(answer)
+    }
+
+    /// A success may still carry an error, or be a page of something between.
+    fn check(&self, answer: Answer) -> Result<Answer> {
+        let text = answer.text()?;
+        if let Some(error) = (self.of_body)(text) {
+            if error.kind() == ErrorKind::RateLimited {
+                self.budget.pause(self.retry.first_pause);
+            }
+            return Err(error);
+        }
+        if text.trim_start().starts_with('<') {
+            let message = "a page came in place of data: something between here and the host answers for it";
+            return Err(Error::new(ErrorKind::Unavailable, "net.http", message).with_retry(RetryAdvice::Backoff));
+        }
+        Ok(answer)
+    }
+}
+
+/// The error of a request that got no answer, or half of one.
+fn failed(error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let cause = innermost(&error);
+    if cause.contains("certificate") {
+        let message = format!("the host's certificate is not trusted ({cause}): name its authority in net.tls_ca");
+        return Error::new(ErrorKind::Unauthorized, "net.http", message).with_source(error);
+    }
+    let (kind, told) = if error.is_timeout() {
+        (ErrorKind::Timeout, "no answer in time".to_owned())
+    } else if error.is_connect() {
+        (ErrorKind::Unavailable, format!("no connection: {cause}"))
+    } else {
+        (ErrorKind::Unavailable, format!("the answer broke off: {cause}"))
+    };
+    Error::new(kind, "net.http", told).with_retry(RetryAdvice::Backoff).with_source(error)
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,16 @@
+//! What clients of venues and providers share: HTTP under a budget, WebSockets, one TLS configuration.
+
+mod answer;
+mod budget;
+mod config;
+mod http;
+mod retry;
+mod tls;
+pub(crate) mod ws;
+
+pub use budget::{Budget, Window};
+pub use config::NetConfig;
+
+pub(crate) use answer::Answer;
+pub(crate) use http::{Http, Request};
+pub(crate) use retry::{Pauses, retrying};

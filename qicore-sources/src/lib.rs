@@ -18,14 +18,16 @@ pub mod generator;
 mod kafka;
 #[cfg(feature = "kraken")]
 pub mod kraken;
+#[cfg(feature = "net")]
+mod net;
 #[cfg(feature = "replay")]
 pub mod replay;
+#[cfg(feature = "net")]
+mod seam;
 #[cfg(any(feature = "clickhouse", feature = "timescale"))]
 pub mod stored;
 #[cfg(feature = "timescale")]
 mod timescale;
-#[cfg(feature = "net")]
-mod net;
 mod venue;
 
 use qicore_data::{Build, Plugin, Source};

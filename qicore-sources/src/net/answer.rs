@@ -19,7 +19,8 @@ pub(crate) struct Answer {
 impl Answer {
     /// The body as text.
     pub(crate) fn text(&self) -> Result<&str, Error> {
-        std::str::from_utf8(&self.body).map_err(|error| Error::decode("net.http", "the answer is not UTF-8").with_source(error))
+        std::str::from_utf8(&self.body)
+            .map_err(|error| Error::decode("net.http", "the answer is not UTF-8").with_source(error))
     }
 }
 
@@ -50,13 +51,21 @@ impl Refusal<'_> {
 
     fn by_status(&self, text: &str) -> Error {
         let (kind, retry, told) = match self.status {
-            401 => (ErrorKind::Unauthorized, RetryAdvice::Never, "the host wants credentials, or other ones".to_owned()),
+            401 => (
+                ErrorKind::Unauthorized,
+                RetryAdvice::Never,
+                "the host wants credentials, or other ones".to_owned(),
+            ),
             403 => (
                 ErrorKind::Unauthorized,
                 RetryAdvice::Never,
                 "the host refuses this client: its address may be blocked, or the key lacks a right".to_owned(),
             ),
-            429 => (ErrorKind::RateLimited, RetryAdvice::Backoff, "the host asks to slow down".to_owned()),
+            429 => (
+                ErrorKind::RateLimited,
+                RetryAdvice::Backoff,
+                "the host asks to slow down".to_owned(),
+            ),
             418 => (
                 ErrorKind::RateLimited,
                 RetryAdvice::Backoff,
@@ -141,7 +150,10 @@ mod tests {
         let told = error(400, None, "{\"code\":-1121}").to_string();
         assert_eq!(told, "venue: Invalid symbol. (config; status=400)");
         let told = error(429, None, "{\"code\":-1003}").to_string();
-        assert!(told.contains("slow down") && told.contains("venue=Invalid symbol."), "{told}");
+        assert!(
+            told.contains("slow down") && told.contains("venue=Invalid symbol."),
+            "{told}"
+        );
         let told = error(503, None, "<html><title> Bad gateway </title>").to_string();
         assert!(told.contains("an HTML page, \"Bad gateway\""), "{told}");
     }

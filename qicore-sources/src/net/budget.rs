@@ -175,7 +175,11 @@ impl State {
         if over == 0 {
             return None;
         }
-        let mut leaves: Vec<_> = self.spent.iter().filter_map(|spent| Some((spent.answered?, spent.weight))).collect();
+        let mut leaves: Vec<_> = self
+            .spent
+            .iter()
+            .filter_map(|spent| Some((spent.answered?, spent.weight)))
+            .collect();
         leaves.sort_unstable();
         for (answered, weight) in leaves {
             let free = answered + window.period;

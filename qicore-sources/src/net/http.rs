@@ -96,7 +96,8 @@ impl Http {
     }
 
     async fn once(&self, request: &Request) -> Result<Answer> {
-        let malformed = |error: url::ParseError| Error::config("net.http", error.to_string()).with("path", &request.path);
+        let malformed =
+            |error: url::ParseError| Error::config("net.http", error.to_string()).with("path", &request.path);
         let url = self.base.join(&request.path).map_err(malformed)?;
         let _slot = self.under_way.acquire().await;
         let _permit = self.budget.take(request.weight).await;
@@ -110,7 +111,12 @@ impl Http {
         if let Some((period, used)) = self.told.and_then(|told| told(response.headers())) {
             self.budget.told(period, used);
         }
-        let wait = retry_after(response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()));
+        let wait = retry_after(
+            response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()),
+        );
         let mut body = BytesMut::new();
         while let Some(part) = response.chunk().await.map_err(failed)? {
             if body.len() + part.len() > self.longest {
@@ -172,7 +178,9 @@ fn failed(error: reqwest::Error) -> Error {
     } else {
         (ErrorKind::Unavailable, format!("the answer broke off: {cause}"))
     };
-    Error::new(kind, "net.http", told).with_retry(RetryAdvice::Backoff).with_source(error)
+    Error::new(kind, "net.http", told)
+        .with_retry(RetryAdvice::Backoff)
+        .with_source(error)
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

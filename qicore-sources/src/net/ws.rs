@@ -130,7 +130,10 @@ fn lost(message: impl Into<String>) -> Error {
 fn failed(error: WsError) -> Error {
     match error {
         WsError::Http(response) => {
-            let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+            let header = response
+                .headers()
+                .get("retry-after")
+                .and_then(|value| value.to_str().ok());
             let refusal = Refusal {
                 status: response.status().as_u16(),
                 retry_after: retry_after(header),
@@ -139,7 +142,9 @@ fn failed(error: WsError) -> Error {
             refusal.error(|_| None)
         }
         WsError::Tls(TlsError::Rustls(error)) => untrusted(&error.to_string()).with_source(error),
-        WsError::Io(error) if error.to_string().contains("certificate") => untrusted(&error.to_string()).with_source(error),
+        WsError::Io(error) if error.to_string().contains("certificate") => {
+            untrusted(&error.to_string()).with_source(error)
+        }
         WsError::Capacity(error) => Error::decode("net.ws", error.to_string()).with_retry(RetryAdvice::Backoff),
         WsError::Io(error) => lost(format!("the connection failed: {error}")).with_source(error),
         other => lost(format!("the connection failed: {other}")),

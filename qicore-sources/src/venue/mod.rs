@@ -8,6 +8,8 @@ mod append;
 pub mod book;
 #[cfg(any(feature = "binance", feature = "coinbase"))]
 mod names;
+#[cfg(feature = "net")]
+mod stream;
 mod symbols;
 
 use std::sync::Arc;
@@ -18,6 +20,10 @@ use qicore_data::{Decoder, Error, Exchange, Label, NameError, Symbol, Timeframe}
 pub(crate) use append::Append;
 #[cfg(any(feature = "binance", feature = "coinbase"))]
 pub(crate) use names::{Names, NamesState};
+#[cfg(feature = "net")]
+pub use stream::{Channel, Stream};
+#[cfg(feature = "net")]
+pub(crate) use stream::{Mark, Range};
 pub use symbols::SymbolMap;
 
 /// What a decoder knows besides the payload.

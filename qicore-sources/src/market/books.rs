@@ -1,0 +1,165 @@
+//! Order books that are not told while they are broken.
+
+use std::collections::HashMap;
+
+use qicore_data::{BookKind, Data, Event, Symbol};
+
+use super::protocol::BookRepair;
+
+/// Changes of a book that wait for a snapshot, at most; then the snapshot is too old for them anyway.
+const KEPT: usize = 20_000;
+
+/// The books of a source: passes on snapshots, and changes that follow on one.
+///
+/// Invariant: between a break and the next snapshot nothing of a book is passed on, so that whoever applies the events has
+/// either the venue's book or is told, by the gap before, that it is broken.
+#[derive(Debug)]
+pub(super) struct Books {
+    repair: BookRepair,
+    books: HashMap<Symbol, State, rustc_hash::FxBuildHasher>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Follows on a snapshot; with the number of the last change.
+    Sound(Option<u64>),
+    /// Waits for a snapshot, with the changes since.
+    Broken(Vec<Event>),
+}
+
+/// What is to be done for a book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Nothing,
+    /// A snapshot over HTTP.
+    Snapshot,
+}
+
+impl Books {
+    pub(super) fn new(repair: BookRepair) -> Self {
+        Self {
+            repair,
+            books: HashMap::default(),
+        }
+    }
+
+    /// A book event from the stream.
+    pub(super) fn live(&mut self, event: Event, out: &mut Vec<Event>) -> Wanted {
+        let Data::Book(book) = &event.data else {
+            return Wanted::Nothing;
+        };
+        let (sequence, snapshot) = (book.sequence, book.kind == BookKind::Snapshot);
+        if snapshot {
+            self.books.insert(event.symbol, State::Sound(sequence));
+            out.push(event);
+            return Wanted::Nothing;
+        }
+        match self.books.entry(event.symbol).or_insert_with(|| State::Broken(Vec::new())) {
+            State::Sound(last) => {
+                // Two connections overlap while one takes the other's place.
+                let repeated = self.repair == BookRepair::Request && sequence.is_some() && sequence <= *last;
+                if !repeated {
+                    *last = sequence;
+                    out.push(event);
+                }
+                Wanted::Nothing
+            }
+            State::Broken(_) if self.repair == BookRepair::Resubscribe => Wanted::Nothing,
+            State::Broken(kept) => {
+                kept.push(event);
+                if kept.len() > KEPT {
+                    kept.clear();
+                }
+                match kept.len() {
+                    1 => Wanted::Snapshot,
+                    _ => Wanted::Nothing,
+                }
+            }
+        }
+    }
+
+    /// A snapshot that was asked for. False if it is older than the changes that wait for it: another one is needed.
+    pub(super) fn snapshot(&mut self, event: Event, out: &mut Vec<Event>) -> bool {
+        let Data::Book(book) = &event.data else { return true };
+        let number = book.sequence.unwrap_or_default();
+        let Some(State::Broken(kept)) = self.books.get_mut(&event.symbol) else {
+            return true;
+        };
+        let sequence = |event: &Event| match &event.data {
+            Data::Book(book) => book.sequence.unwrap_or_default(),
+            _ => 0,
+        };
+        // Changes follow on each other, so that a snapshot that has the first of them joins with the next. The snapshot was
+        // taken after the first came, unless the venue's answer is from a cache.
+        if kept.first().is_none_or(|first| sequence(first) > number) {
+            return false;
+        }
+        let later: Vec<_> = std::mem::take(kept).into_iter().filter(|event| sequence(event) > number).collect();
+        let last = later.last().map_or(number, sequence);
+        self.books.insert(event.symbol, State::Sound(Some(last)));
+        out.push(event);
+        out.extend(later);
+        true
+    }
+
+    /// Changes were missed. True if the book was sound until now.
+    pub(super) fn broken(&mut self, symbol: Symbol) -> bool {
+        let before = self.books.insert(symbol, State::Broken(Vec::new()));
+        matches!(before, Some(State::Sound(_)))
+    }
+
+    /// Whether a book waits for its snapshot.
+    pub(super) fn is_broken(&self, symbol: Symbol) -> bool {
+        matches!(self.books.get(&symbol), Some(State::Broken(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use qicore_data::{Book, Exchange, Label, Levels, Timestamp};
+
+    use super::*;
+
+    fn event(kind: BookKind, sequence: u64) -> Event {
+        let book = Book {
+            kind,
+            sequence: Some(sequence),
+            levels: Levels::new(&[], &[]),
+            checksum: None,
+        };
+        let (exchange, symbol) = (Exchange::new("x").unwrap(), Symbol::new("A/B").unwrap());
+        Event::new(exchange, symbol, Timestamp::UNKNOWN, Label::new("x").unwrap(), book)
+    }
+
+    fn told(out: &[Event]) -> Vec<(bool, u64)> {
+        let of = |event: &Event| match &event.data {
+            Data::Book(book) => (book.kind == BookKind::Snapshot, book.sequence.unwrap()),
+            _ => unreachable!(),
+        };
+        out.iter().map(of).collect()
+    }
+
+    #[test]
+    fn changes_wait_for_a_snapshot_that_has_the_first_of_them() {
+        let (mut books, mut out) = (Books::new(BookRepair::Request), Vec::new());
+        let wanted: Vec<_> = (5..9).map(|number| books.live(event(BookKind::Delta, number), &mut out)).collect();
+        assert_eq!(wanted, [Wanted::Snapshot, Wanted::Nothing, Wanted::Nothing, Wanted::Nothing]);
+        assert!(!books.snapshot(event(BookKind::Snapshot, 4), &mut out));
+        assert!(out.is_empty());
+        assert!(books.snapshot(event(BookKind::Snapshot, 6), &mut out));
+        books.live(event(BookKind::Delta, 8), &mut out);
+        books.live(event(BookKind::Delta, 9), &mut out);
+        assert_eq!(told(&out), [(true, 6), (false, 7), (false, 8), (false, 9)]);
+    }
+
+    #[test]
+    fn nothing_of_a_broken_book_is_told() {
+        let (mut books, mut out) = (Books::new(BookRepair::Resubscribe), Vec::new());
+        books.live(event(BookKind::Snapshot, 1), &mut out);
+        assert!(books.broken(event(BookKind::Delta, 0).symbol));
+        books.live(event(BookKind::Delta, 3), &mut out);
+        books.live(event(BookKind::Snapshot, 4), &mut out);
+        books.live(event(BookKind::Delta, 5), &mut out);
+        assert_eq!(told(&out), [(true, 1), (true, 4), (false, 5)]);
+    }
+}

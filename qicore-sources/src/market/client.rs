@@ -1,0 +1,85 @@
+//! A venue's HTTP interface, decoded.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use qicore_data::{Error, Event, Frame, Result, Symbol};
+
+use super::capture::Tee;
+use super::protocol::{Ask, Protocol};
+use crate::net::{Answer, Budget, Http, NetConfig};
+
+/// A client of one venue. Cheap to clone; all clones share the budget.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(super) protocol: Arc<dyn Protocol>,
+    hosts: Arc<[Http]>,
+    tee: Tee,
+}
+
+impl Client {
+    pub(super) fn new(protocol: Arc<dyn Protocol>, net: &NetConfig, tee: Tee) -> Result<Self> {
+        let hosts: Result<Vec<_>> = protocol
+            .hosts()
+            .into_iter()
+            .map(|host| {
+                // Budgets are by address: whoever asks this host from this process shares one.
+                let budget = Budget::shared(&host.base, host.windows);
+                let http = Http::new(&host.base, net, budget, host.of_body)?;
+                Ok(match host.told {
+                    Some(told) => http.told_by(told),
+                    None => http,
+                })
+            })
+            .collect();
+        Ok(Self {
+            protocol,
+            hosts: hosts?.into(),
+            tee,
+        })
+    }
+
+    /// Asks, and decodes the answer.
+    pub(super) async fn ask(&self, ask: &Ask) -> Result<(Vec<Event>, Answer)> {
+        let answer = self.hosts[ask.host].get(&ask.request).await?;
+        self.tee.answer(&answer);
+        let events = self.decode(&answer)?;
+        Ok((events, answer))
+    }
+
+    fn decode(&self, answer: &Answer) -> Result<Vec<Event>> {
+        let frame = frame(answer);
+        let mut events = Vec::new();
+        let decoded = self.protocol.decoder().decode(&frame, &mut events);
+        decoded.map_err(|error| error.with("url", place(&answer.url)))?;
+        Ok(events)
+    }
+
+    /// The descriptions of instruments. Decoders that are made later know their names.
+    ///
+    /// # Errors
+    /// [`Config`](qicore_data::ErrorKind::Config) that names the symbols that the venue does not have.
+    pub(super) async fn instruments(&self, symbols: &[Symbol]) -> Result<(Vec<Event>, Answer)> {
+        let (events, answer) = self.ask(&self.protocol.instruments(symbols)).await?;
+        let missing: Vec<_> = symbols
+            .iter()
+            .filter(|symbol| !events.iter().any(|event| event.symbol == **symbol))
+            .map(|symbol| symbol.as_str())
+            .collect();
+        if !missing.is_empty() {
+            let message = format!("the venue has no instrument {}", missing.join(", "));
+            return Err(Error::config("market.instruments", message));
+        }
+        Ok((events, answer))
+    }
+}
+
+/// The frame of an answer: its channel is the URL.
+pub(super) fn frame(answer: &Answer) -> Frame {
+    let frame = Frame::new(0, Bytes::clone(&answer.body)).received(answer.received);
+    frame.channel(&*answer.url)
+}
+
+fn place(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
+}

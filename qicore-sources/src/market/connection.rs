@@ -1,0 +1,384 @@
+//! One connection to a venue, and the task that has another one take its place whenever it ends.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use qicore_data::{Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Timestamp};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use url::Url;
+
+use super::capture::Tee;
+use super::protocol::{Feed, Pending, Protocol};
+use crate::net::ws::{Dialer, Incoming, Socket};
+use crate::net::{Answer, Budget, Pauses};
+use crate::venue::Stream;
+
+/// What a connection tells the source.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// All streams are subscribed to.
+    Up { slot: usize },
+    /// What was decoded.
+    Events { slot: usize, events: Vec<Event> },
+    /// A message that cannot be decoded.
+    Rejected { frame: Frame, error: Error },
+    /// The venue does not give these streams.
+    Refused { slot: usize, streams: Vec<(Stream, String)> },
+    /// The connection is lost; another one is being made.
+    Down { slot: usize, heard: Timestamp, error: Error },
+}
+
+/// What the source asks of a connection.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// End a subscription and begin it anew: a book's first message is then a snapshot.
+    Resubscribe(Stream),
+}
+
+/// What all connections of a source share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) protocol: Arc<dyn Protocol>,
+    pub(super) feed: Feed,
+    pub(super) url: Url,
+    pub(super) dialer: Dialer,
+    pub(super) tee: Tee,
+    /// How many connections may be made.
+    pub(super) connects: Arc<Budget>,
+    pub(super) retry: RetryPolicy,
+    /// How long an answer to a subscription is awaited.
+    pub(super) answer_within: Duration,
+    /// Answers that decoders need before anything else.
+    pub(super) prelude: Vec<Answer>,
+    pub(super) reports: mpsc::Sender<Report>,
+    /// How long the pipeline may be behind before the connection is given up.
+    pub(super) behind_for: Duration,
+}
+
+/// Frames that are decoded together, at most: what has come while the last were decoded.
+const TOGETHER: usize = 256;
+/// Events that are kept until all subscriptions are answered, at most.
+const KEPT: usize = 500_000;
+
+/// A connection.
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    slot: usize,
+    name: Arc<str>,
+    socket: Socket,
+    /// How the socket ended, while what came before is still to be decoded.
+    ended: Option<Error>,
+    decoder: Box<dyn Decoder>,
+    pending: Pending,
+    /// Messages to send, as fast as the venue allows.
+    to_send: VecDeque<String>,
+    may_send: Arc<Budget>,
+    next_request: u64,
+    /// When the last thing came, and the last message.
+    alive: Instant,
+    heard: Timestamp,
+    since: Instant,
+    ping_at: Option<Instant>,
+    answers_due: Instant,
+    /// What has come and is not decoded.
+    frames: Vec<Frame>,
+    /// What is decoded and not handed over.
+    events: Vec<Event>,
+    rejected: Vec<(Frame, Error)>,
+    refused: Vec<(Stream, String)>,
+}
+
+impl Connection {
+    /// Connects and subscribes; done when the venue has answered for every stream. What comes meanwhile is kept.
+    pub(super) async fn open(shared: Arc<Shared>, slot: usize, streams: &[Stream]) -> Result<Self> {
+        let _permit = shared.connects.take(1).await;
+        let socket = shared.dialer.connect(&shared.url).await?;
+        let mut decoder = shared.protocol.decoder();
+        for answer in &shared.prelude {
+            decoder.decode(&super::client::frame(answer), &mut Vec::new())?;
+        }
+        let now = Instant::now();
+        let mut connection = Self {
+            name: format!("{}/{slot}", shared.protocol.context().exchange).into(),
+            may_send: Budget::new([shared.feed.messages]),
+            ping_at: shared.feed.ping.map(|(every, _)| now + every),
+            answers_due: now + shared.answer_within,
+            shared,
+            slot,
+            socket,
+            ended: None,
+            decoder,
+            pending: Pending::default(),
+            to_send: VecDeque::new(),
+            next_request: 1,
+            alive: now,
+            heard: Timestamp::now(),
+            since: now,
+            frames: Vec::new(),
+            events: Vec::new(),
+            rejected: Vec::new(),
+            refused: Vec::new(),
+        };
+        connection.shared.tee.connected(&connection.name);
+        connection.subscribe(streams, true);
+        let (_none, mut commands) = mpsc::channel(1);
+        while !connection.pending.is_done() {
+            connection.turn(&mut commands).await?;
+            connection.decode();
+            if connection.events.len() > KEPT {
+                return Err(failed("the venue floods the connection before it answers the subscriptions"));
+            }
+        }
+        Ok(connection)
+    }
+
+    /// Goes on until the connection ends; tells why.
+    pub(super) async fn run(&mut self, commands: &mut mpsc::Receiver<Command>) -> Error {
+        loop {
+            if let Err(error) = self.hand_over().await {
+                return error;
+            }
+            if let Err(error) = self.turn(commands).await {
+                return error;
+            }
+            self.decode();
+        }
+    }
+
+    /// Waits for something to do, and does it.
+    async fn turn(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<()> {
+        if let Some(error) = self.ended.take() {
+            return Err(error);
+        }
+        let silent_at = self.alive + self.shared.feed.silence;
+        let ping_at = self.ping_at.unwrap_or(silent_at);
+        let unanswered = !self.pending.is_done() && self.to_send.is_empty();
+        let may_send = Arc::clone(&self.may_send);
+        tokio::select! {
+            biased;
+            incoming = self.socket.next() => self.take(incoming),
+            permit = may_send.take(1), if !self.to_send.is_empty() => {
+                drop(permit);
+                self.send_next().await?;
+            }
+            Some(Command::Resubscribe(stream)) = commands.recv() => {
+                self.subscribe(&[stream], false);
+                self.subscribe(&[stream], true);
+            }
+            () = sleep_until(ping_at), if self.ping_at.is_some() => {
+                if let Some((every, text)) = self.shared.feed.ping {
+                    self.ping_at = Some(Instant::now() + every);
+                    self.to_send.push_back(text.to_owned());
+                }
+            }
+            () = sleep_until(silent_at) => {
+                let message = format!("the venue has said nothing for {:?}, though it should", self.shared.feed.silence);
+                return Err(failed(message));
+            }
+            () = sleep_until(self.answers_due), if unanswered => {
+                let some: Vec<_> = self.pending.streams().take(5).map(|stream| stream.to_string()).collect();
+                return Err(failed(format!("the venue does not answer the subscription to {}", some.join(", "))));
+            }
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, streams: &[Stream], begin: bool) {
+        for streams in streams.chunks(self.shared.feed.per_message.max(1)) {
+            let id = self.next_request;
+            self.next_request += 1;
+            if begin {
+                self.pending.asked(id, streams);
+            }
+            self.to_send.extend(self.shared.protocol.subscription(id, streams, begin));
+        }
+        self.answers_due = Instant::now() + self.shared.answer_within;
+    }
+
+    async fn send_next(&mut self) -> Result<()> {
+        let Some(text) = self.to_send.pop_front() else {
+            return Ok(());
+        };
+        self.shared.tee.sent(&self.name, &text);
+        self.answers_due = Instant::now() + self.shared.answer_within;
+        self.socket.send(text).await
+    }
+
+    /// Takes what came, and what has come with it.
+    fn take(&mut self, mut incoming: Result<Incoming>) {
+        self.alive = Instant::now();
+        loop {
+            match incoming {
+                Ok(Incoming::Message(payload)) => self.keep(payload),
+                Ok(Incoming::Alive) => {}
+                Err(error) => {
+                    self.ended = Some(error);
+                    return;
+                }
+            }
+            match self.socket.ready() {
+                Some(next) if self.frames.len() < TOGETHER => incoming = next,
+                // What is over the number is looked at in the next turn: nothing is taken from the socket for it.
+                Some(next) => {
+                    if let Ok(Incoming::Message(payload)) = next {
+                        self.keep(payload);
+                    }
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn keep(&mut self, payload: Bytes) {
+        let at = Timestamp::now();
+        self.heard = at;
+        self.shared.tee.received(&self.name, at, &payload);
+        self.frames.push(Frame::new(0, payload).received(at));
+    }
+
+    fn decode(&mut self) {
+        for frame in self.frames.drain(..) {
+            let before = self.events.len();
+            match self.decoder.decode(&frame, &mut self.events) {
+                Ok(Decoded::Data) => {}
+                Ok(Decoded::Control) => {
+                    if let Ok(text) = std::str::from_utf8(&frame.payload) {
+                        self.shared.protocol.control(text, &mut self.pending);
+                    }
+                }
+                Err(error) => {
+                    self.events.truncate(before);
+                    self.rejected.push((frame, error));
+                }
+            }
+        }
+        self.refused.append(&mut self.pending.take_refused());
+    }
+
+    /// Hands what is decoded to the source. A pipeline that is too far behind ends the connection: what it misses is then
+    /// known, and asked for later. Cancel-safe: nothing is taken out before there is room for it.
+    async fn hand_over(&mut self) -> Result<()> {
+        while !(self.events.is_empty() && self.rejected.is_empty() && self.refused.is_empty()) {
+            let room = self.shared.room().await?;
+            let slot = self.slot;
+            room.send(if let Some((frame, error)) = self.rejected.pop() {
+                Report::Rejected { frame, error }
+            } else if !self.refused.is_empty() {
+                let streams = std::mem::take(&mut self.refused);
+                Report::Refused { slot, streams }
+            } else {
+                let next = Vec::with_capacity(self.events.len().min(4 * TOGETHER));
+                let events = std::mem::replace(&mut self.events, next);
+                Report::Events { slot, events }
+            });
+        }
+        Ok(())
+    }
+
+    /// When another connection is to take its place, if the venue ends it after a time.
+    fn hand_over_at(&self) -> Option<Instant> {
+        // Early enough for a few attempts.
+        self.shared.feed.lasts.map(|lasts| self.since + lasts - lasts / 20)
+    }
+}
+
+impl Shared {
+    /// Room for a report.
+    async fn room(&self) -> Result<mpsc::Permit<'_, Report>> {
+        match timeout(self.behind_for, self.reports.reserve()).await {
+            Ok(Ok(room)) => Ok(room),
+            Ok(Err(_)) => Err(Error::new(ErrorKind::Internal, "market.connection", "the source is gone")),
+            Err(_) => {
+                let message = format!("the pipeline is behind by more than its buffers hold, for {:?}", self.behind_for);
+                Err(Error::new(ErrorKind::Unavailable, OVERFLOW, message))
+            }
+        }
+    }
+}
+
+/// The operation of the error that says that the pipeline was too slow.
+pub(super) const OVERFLOW: &str = "market.overflow";
+
+/// Keeps a connection with these streams, for ever.
+pub(super) async fn keep(shared: Arc<Shared>, slot: usize, streams: Vec<Stream>, mut commands: mpsc::Receiver<Command>) {
+    let mut pauses = Pauses::endless(shared.retry);
+    loop {
+        let mut connection = loop {
+            match Connection::open(Arc::clone(&shared), slot, &streams).await {
+                Ok(connection) => break connection,
+                Err(error) => {
+                    let pause = pauses.after(&error).unwrap_or(shared.retry.longest_pause);
+                    let heard = Timestamp::now();
+                    if shared.reports.send(Report::Down { slot, heard, error }).await.is_err() {
+                        return;
+                    }
+                    sleep(pause).await;
+                }
+            }
+        };
+        if shared.reports.send(Report::Up { slot }).await.is_err() {
+            return;
+        }
+        let began = Instant::now();
+        let (heard, error) = hold(&shared, &mut connection, slot, &streams, &mut commands).await;
+        let reports = &shared.reports;
+        if reports.is_closed() || reports.send(Report::Down { slot, heard, error }).await.is_err() {
+            return;
+        }
+        // One that is lost at once, again and again, is not to be made again at once.
+        if began.elapsed() > shared.retry.longest_pause {
+            pauses.reset();
+        }
+        sleep(pauses.after(&failed("lost")).unwrap_or(shared.retry.longest_pause)).await;
+    }
+}
+
+/// Runs a connection, and has another one take its place before the venue ends it. Returns when one is lost.
+async fn hold(
+    shared: &Arc<Shared>,
+    connection: &mut Connection,
+    slot: usize,
+    streams: &[Stream],
+    commands: &mut mpsc::Receiver<Command>,
+) -> (Timestamp, Error) {
+    let mut pauses = Pauses::endless(shared.retry);
+    let mut at = connection.hand_over_at();
+    loop {
+        let next = async {
+            match at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+            Connection::open(Arc::clone(shared), slot, streams).await
+        };
+        let next = tokio::select! {
+            biased;
+            error = connection.run(commands) => return (connection.heard, error),
+            next = next => next,
+        };
+        match next {
+            Ok(mut next) => {
+                // What the old one has in hand comes first; what both have sent is told apart by who keeps it.
+                if let Err(error) = connection.hand_over().await {
+                    return (connection.heard, error);
+                }
+                next.events.retain(|event| crate::venue::Channel::of(&event.data).is_none_or(|channel| channel.is_repeatable()));
+                at = next.hand_over_at();
+                std::mem::replace(connection, next).socket.close().await;
+            }
+            Err(error) => {
+                tracing::warn!(slot, %error, "the next connection could not be made yet");
+                at = Some(Instant::now() + pauses.after(&error).unwrap_or(shared.retry.longest_pause));
+            }
+        }
+    }
+}
+
+/// A failure of the connection, to be made again.
+fn failed(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Unavailable, "market.connection", message).with_retry(RetryAdvice::Backoff)
+}

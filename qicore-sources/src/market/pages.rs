@@ -1,0 +1,157 @@
+//! A range of a stream's history, page by page.
+
+use std::collections::VecDeque;
+
+use qicore_data::{Data, Error, ErrorKind, Event, Result, TradeId};
+use tokio::task::JoinHandle;
+
+use super::client::Client;
+use super::protocol::Covers;
+use crate::venue::{Mark, Range};
+
+/// A page: events in order, all of them of the range and behind those of the page before.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) events: Vec<Event>,
+    /// All before this has been told.
+    pub(super) until: Mark,
+}
+
+/// Reads a range. Pages whose bounds are known beforehand are asked for side by side, and given in order.
+#[derive(Debug)]
+pub(super) struct Pages {
+    client: Client,
+    /// What has not been asked for.
+    rest: Option<Range>,
+    parallel: usize,
+    under_way: VecDeque<Asked>,
+    /// The place of the last event given.
+    last: Option<Mark>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    range: Range,
+    covers: Covers,
+    task: JoinHandle<Result<(Vec<Event>, Option<Range>)>>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Pages {
+    /// At most `parallel` requests are under way at a time.
+    pub(super) fn new(client: Client, range: Range, parallel: usize) -> Self {
+        Self {
+            client,
+            rest: Some(range),
+            parallel: parallel.max(1),
+            under_way: VecDeque::new(),
+            last: None,
+        }
+    }
+
+    /// The next page; `None` when the range is told. Cancel-safe: requests go on by themselves.
+    pub(super) async fn next(&mut self) -> Result<Option<Page>> {
+        self.ask_ahead();
+        let Some(first) = self.under_way.front_mut() else {
+            return Ok(None);
+        };
+        let done = (&mut first.task).await;
+        let (range, covers) = (first.range, first.covers);
+        self.under_way.pop_front();
+        let (events, left) =
+            done.map_err(|error| Error::new(ErrorKind::Internal, "market.history", error.to_string()))??;
+        let until = match covers {
+            Covers::All => range.to,
+            Covers::Until(mark) => if range.to.is_after(&mark) { mark } else { range.to },
+            Covers::Told => {
+                self.rest = left;
+                self.progress(&range)?;
+                left.map_or(range.to, |left| left.from)
+            }
+        };
+        self.ask_ahead();
+        Ok(Some(Page {
+            events: self.in_order(&range, events),
+            until,
+        }))
+    }
+
+    /// A rest that begins where the page began would be asked for again and again.
+    fn progress(&self, asked: &Range) -> Result<()> {
+        let stuck = self.rest.is_some_and(|rest| rest.from == asked.from || asked.from.is_after(&rest.from));
+        match stuck {
+            true => {
+                let message = "the venue gives the same page again and again: what lies behind it cannot be reached";
+                Err(Error::new(ErrorKind::Decode, "market.history", message).with("stream", asked.stream))
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn ask_ahead(&mut self) {
+        while self.under_way.len() < self.parallel
+            && let Some(range) = self.rest.take()
+        {
+            let ask = self.client.protocol.history(&range);
+            let covers = ask.covers;
+            let client = self.client.clone();
+            let task = tokio::spawn(async move {
+                let (events, answer) = client.ask(&ask).await?;
+                let left = match ask.covers {
+                    Covers::Told => client.protocol.left(&range, &events, answer.text()?),
+                    _ => None,
+                };
+                Ok((events, left))
+            });
+            self.under_way.push_back(Asked { range, covers, task });
+            match covers {
+                Covers::Until(mark) => self.rest = range.behind(mark),
+                Covers::All => {}
+                Covers::Told => return,
+            }
+        }
+    }
+
+    /// Leaves out rows that lie outside the range, or have been given: venues repeat the row at a page's edge.
+    fn in_order(&mut self, range: &Range, mut events: Vec<Event>) -> Vec<Event> {
+        let wanted = |event: &Event| {
+            let of_stream = event.symbol == range.stream.symbol
+                && crate::venue::Channel::of(&event.data) == Some(range.stream.channel);
+            of_stream && range.contains(&place(event))
+        };
+        events.retain(wanted);
+        let key = |event: &Event| (place(event).id, event.timestamp);
+        if !events.is_sorted_by_key(key) {
+            events.sort_by_key(key);
+        }
+        events.retain(|event| {
+            let here = place(event);
+            let new = self.last.is_none_or(|last| here.is_after(&last));
+            if new {
+                self.last = Some(here);
+            }
+            new
+        });
+        events
+    }
+}
+
+/// Where an event lies in its stream.
+pub(super) fn place(event: &Event) -> Mark {
+    let id = match &event.data {
+        Data::Trade(trade) => match trade.id {
+            Some(TradeId::Number(id)) => Some(id),
+            _ => None,
+        },
+        _ => None,
+    };
+    Mark {
+        time: event.timestamp,
+        id,
+    }
+}

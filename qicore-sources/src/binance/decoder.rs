@@ -41,6 +41,7 @@ impl Decoder {
         }
     }
 
+    /// Decodes what has been opened.
     #[inline]
     fn message(&mut self, message: &Message<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
         match message.kind {

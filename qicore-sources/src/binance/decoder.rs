@@ -1,11 +1,14 @@
 //! The decoder of one lane: names and depth numbers.
 
-use qicore_data::{BookKind, Decoded, Error, ErrorKind, Event, Frame, Result, Symbol, Timestamp};
+use qicore_data::{BookKind, Decoded, Error, ErrorKind, Event, Frame, Result, Symbol, Timeframe, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::continuity::Continuity;
+use super::error::answer_error;
 use super::parse::{self, Observation};
-use super::route::{Kind, Message, OPERATION};
+use super::request::Request;
+use super::rest::{self, Row};
+use super::route::{Kind, Message, OPERATION, Rest};
 use super::{instruments, symbols, wire};
 use crate::venue::{Names, NamesState, VenueContext};
 
@@ -38,20 +41,112 @@ impl Decoder {
         }
     }
 
+    /// Decodes what has been opened.
+    #[inline]
+    fn message(&mut self, message: &Message<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
+        match message.kind {
+            Kind::AggTrade => self.observation(&message.read::<wire::AggTrade<'_>>()?, frame, out),
+            Kind::Trade => self.observation(&message.read::<wire::Trade<'_>>()?, frame, out),
+            Kind::BookTicker => self.observation(&message.read::<wire::BookTicker<'_>>()?, frame, out),
+            Kind::Kline => self.observation(&message.read::<wire::Kline<'_>>()?, frame, out),
+            Kind::Ticker => self.observations::<wire::Ticker<'_>>(message, frame, out),
+            Kind::DepthUpdate => self.depth_update(&message.read::<wire::DepthUpdate<'_>>()?, frame, out),
+            Kind::DepthSnapshot => self.depth_snapshot(message, frame, out),
+            Kind::ExchangeInfo => self.instruments(message, frame, out),
+            Kind::Rest(rest) => self.rest(rest, message, frame, out),
+            Kind::Control => return Ok(Decoded::Control),
+        }?;
+        Ok(Decoded::Data)
+    }
+
     fn observation<T: Observation>(&mut self, payload: &T, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
         let symbol = self.names.symbol(payload.native())?;
         out.push(self.context.event(frame, symbol, payload.time(), payload.data()?));
         Ok(())
     }
 
-    fn tickers(&mut self, message: &Message<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
+    /// One payload, or a list of them.
+    fn observations<'a, T>(&mut self, message: &Message<'a>, frame: &Frame, out: &mut Vec<Event>) -> Result<()>
+    where
+        T: Observation + Deserialize<'a>,
+    {
         if !message.is_list() {
-            return self.observation(&message.read::<wire::Ticker<'_>>()?, frame, out);
+            return self.observation(&message.read::<T>()?, frame, out);
         }
-        let tickers = message.read::<Vec<wire::Ticker<'_>>>()?;
-        tickers
+        let payloads = message.read::<Vec<T>>()?;
+        payloads
             .iter()
-            .try_for_each(|ticker| self.observation(ticker, frame, out))
+            .try_for_each(|payload| self.observation(payload, frame, out))
+    }
+
+    fn rest(&mut self, rest: Rest, message: &Message<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
+        match rest {
+            Rest::Klines => self.klines(message, frame, out),
+            Rest::Trades => self.rows::<wire::rest::TradeRow>(message, frame, out),
+            Rest::AggTrades => {
+                in_base_currency(message)?;
+                self.rows::<wire::rest::AggTradeRow>(message, frame, out)
+            }
+            Rest::WindowTicker => self.observations::<wire::rest::WindowTicker<'_>>(message, frame, out),
+            Rest::LastPrice => self.observations::<wire::rest::LastPrice<'_>>(message, frame, out),
+            Rest::BestPrices => {
+                in_base_currency(message)?;
+                self.observations::<wire::rest::BestPrices<'_>>(message, frame, out)
+            }
+            Rest::AveragePrice => {
+                let average = message.read::<wire::rest::AveragePrice>()?;
+                let symbol = self.unnamed(message.native.as_deref())?;
+                let at = average.close_time.map(|time| time.0);
+                out.push(self.context.event(frame, symbol, at, rest::average(&average)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Rows of one instrument, whose name is not in them.
+    fn rows<'a, T>(&mut self, message: &Message<'a>, frame: &Frame, out: &mut Vec<Event>) -> Result<()>
+    where
+        T: Row + Deserialize<'a>,
+    {
+        let rows = message.read::<Vec<T>>()?;
+        let symbol = self.unnamed(message.native.as_deref())?;
+        let event = |row: &T| self.context.event(frame, symbol, Some(row.time()), row.data());
+        out.extend(rows.iter().map(event));
+        Ok(())
+    }
+
+    /// A page of candles. The one whose interval is not over is open; where it is not known when the page was received, that
+    /// may be the last one.
+    fn klines(&mut self, message: &Message<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
+        let rows = message.read::<Vec<wire::rest::KlineRow>>()?;
+        let symbol = self.unnamed(message.native.as_deref())?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let request = message.request.unwrap_or_default();
+        let timeframe = self.timeframe(&request, &rows)?;
+        let coin_margined = request.is_coin_margined();
+        out.extend(rows.iter().enumerate().map(|(at, row)| {
+            let closed = match frame.received {
+                Some(received) => row.close_time.0 < received,
+                None => at + 1 < rows.len(),
+            };
+            let candle = rest::candle(row, timeframe, closed, coin_margined);
+            self.context.event(frame, symbol, Some(row.open_time.0), candle)
+        }));
+        Ok(())
+    }
+
+    /// From the URL, else the context, else the times of a row.
+    fn timeframe(&self, request: &Request<'_>, rows: &[wire::rest::KlineRow]) -> Result<Timeframe> {
+        if let Some(interval) = request.interval() {
+            return parse::timeframe(interval);
+        }
+        let found = self.context.timeframe.or_else(|| rows.iter().find_map(rest::timeframe));
+        found.ok_or_else(|| {
+            let message = "candles of no known timeframe: say which in the context";
+            Error::decode(OPERATION, message)
+        })
     }
 
     fn depth_update(&mut self, update: &wire::DepthUpdate<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
@@ -66,21 +161,23 @@ impl Decoder {
     }
 
     fn depth_snapshot(&mut self, message: &Message<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
+        in_base_currency(message)?;
         let snapshot = message.read::<wire::DepthSnapshot<'_>>()?;
-        let symbol = self.snapshot_symbol(snapshot.symbol.as_deref().or(message.native.as_deref()))?;
+        let symbol = self.unnamed(snapshot.symbol.as_deref().or(message.native.as_deref()))?;
         let book = parse::book(BookKind::Snapshot, snapshot.last, &snapshot.bids, &snapshot.asks);
         let at = snapshot.time.map(|time| time.0);
         out.push(self.context.event(frame, symbol, at, book));
         Ok(())
     }
 
-    /// Spot snapshots do not name their symbol: it is in the URL, in the stream's name (lower case) or in the context.
-    fn snapshot_symbol(&mut self, native: Option<&str>) -> Result<Symbol> {
+    /// The symbol of a payload that does not name it: it is in the URL, in the stream's name (lower case) or in the
+    /// context.
+    fn unnamed(&mut self, native: Option<&str>) -> Result<Symbol> {
         match (native, self.context.symbol) {
             (Some(native), _) => self.names.symbol(&native.to_ascii_uppercase()),
             (None, Some(symbol)) => Ok(symbol),
             (None, None) => {
-                let message = "a book snapshot that does not name its symbol: say which in the context";
+                let message = "a payload that does not name its symbol: say which in the context";
                 Err(Error::decode(OPERATION, message))
             }
         }
@@ -104,18 +201,11 @@ impl qicore_data::Decoder for Decoder {
         let text = std::str::from_utf8(&frame.payload)
             .map_err(|error| Error::decode(OPERATION, error.to_string()).with_source(error))?;
         let message = Message::open(text, frame.channel.as_deref(), self.context.channel.as_deref())?;
-        match message.kind {
-            Kind::AggTrade => self.observation(&message.read::<wire::AggTrade<'_>>()?, frame, out),
-            Kind::Trade => self.observation(&message.read::<wire::Trade<'_>>()?, frame, out),
-            Kind::BookTicker => self.observation(&message.read::<wire::BookTicker<'_>>()?, frame, out),
-            Kind::Kline => self.observation(&message.read::<wire::Kline<'_>>()?, frame, out),
-            Kind::Ticker => self.tickers(&message, frame, out),
-            Kind::DepthUpdate => self.depth_update(&message.read::<wire::DepthUpdate<'_>>()?, frame, out),
-            Kind::DepthSnapshot => self.depth_snapshot(&message, frame, out),
-            Kind::ExchangeInfo => self.instruments(&message, frame, out),
-            Kind::Control => return Ok(Decoded::Control),
-        }?;
-        Ok(Decoded::Data)
+        match self.message(&message, frame, out) {
+            // Looked for only now, so that the good answers pay nothing for it.
+            Err(error) if message.request.is_some() => Err(answer_error(text).unwrap_or(error)),
+            done => done,
+        }
     }
 
     fn reconnected(&mut self, lost: Timestamp, back: Timestamp, out: &mut Vec<Event>) -> Result<()> {
@@ -142,5 +232,17 @@ impl qicore_data::Decoder for Decoder {
         self.names.restore(state.names);
         self.depth = state.depth;
         Ok(())
+    }
+}
+
+/// COIN-M futures tell these sizes in contracts, of which only the instrument list says what they are worth; an event's
+/// are in base currency.
+fn in_base_currency(message: &Message<'_>) -> Result<()> {
+    match &message.request {
+        Some(request) if request.is_coin_margined() => {
+            let message = "sizes of this endpoint are numbers of contracts, not of base currency";
+            Err(Error::new(ErrorKind::Unsupported, OPERATION, message).with("endpoint", request.endpoint()))
+        }
+        _ => Ok(()),
     }
 }

@@ -1,8 +1,8 @@
 //! Binance spot: binance.com and, as a venue of its own, binance.us.
 //!
-//! Decodes what the streams send, combined (`{"stream":…,"data":…}`) or raw, and the bodies of two endpoints:
+//! Decodes what the streams send, combined (`{"stream":…,"data":…}`) or raw:
 //!
-//! | stream or endpoint | event | time | rule |
+//! | stream | event | time | rule |
 //! |---|---|---|---|
 //! | `aggTrade` | `trade`, id `a` | `T` | `m`: the buyer is the maker, so the taker sold |
 //! | `trade` | `trade`, id `t` | `T` | likewise; the ids are not those of `aggTrade` |
@@ -11,14 +11,38 @@
 //! | `depth5/10/20` | `book` snapshot, sequence `lastUpdateId` | none | the symbol is in the stream's name |
 //! | `kline_*` | `candle`, closed `x` | `t` | |
 //! | `ticker`, `miniTicker`, `!…@arr` | `ticker` | `E` | |
-//! | `/depth` | `book` snapshot, sequence `lastUpdateId` | none | the symbol is in the URL |
+//!
+//! and the bodies of endpoints, known by the URL of the frame or by the context's channel (`rest_klines`,
+//! `rest_ticker_24hr`):
+//!
+//! | endpoint | event | time | rule |
+//! |---|---|---|---|
+//! | `/klines`, `/uiKlines`, `/continuousKlines` | `candle`s | open time | see below |
+//! | `/trades`, `/historicalTrades` | `trade`s, id `id` | `time` | ids as those of the stream `trade` |
+//! | `/aggTrades` | `trade`s, id `a` | `T` | ids as those of the stream `aggTrade` |
+//! | `/ticker/24hr`, `/ticker` | `ticker`, or a list | `closeTime` | `/ticker`: over the window asked for |
+//! | `/ticker/price` | `ticker`, or a list | `time`, or none | the last price only |
+//! | `/ticker/bookTicker` | `quote`, or a list | `time`, or none | |
+//! | `/avgPrice` | `price` | `closeTime`, or none | the mean over minutes is no trade's price |
+//! | `/depth` | `book` snapshot, sequence `lastUpdateId` | none | |
 //! | `/exchangeInfo` | `instrument`s | `serverTime` | steps from `PRICE_FILTER` and `LOT_SIZE`; teaches the names |
+//!
+//! A symbol that is not in the body is in the URL (`symbol=`), else in the context. A candle's timeframe is in the URL
+//! (`interval=`), else in the context, else told by the first row whose open and close time are those of one. It is closed
+//! where its close time is before the time of receipt. Where that is not known, the last row of a page is taken for open:
+//! the bar that is still open must never be written as final. A trade that does not say who was the maker has no side.
+//!
+//! Of COIN-M futures (`/dapi/`) sizes are numbers of contracts. Candles, trades and tickers tell them in base currency too,
+//! which is what is taken; a candle of theirs is known by its URL only. What has no size in base currency (`/aggTrades`,
+//! `/ticker/bookTicker`, `/depth`) is refused. A contract's name may be a spot pair's: decode the instrument list first.
+//!
+//! An error (`{"code":…,"msg":…}`) that answers a request is an error of the decoder, of the kind that its code means.
 //!
 //! `aggTrade` and `trade` of one symbol tell the same trades twice, under ids of two series: a pipeline is to get one of
 //! them, or volumes are counted double and one id may stand for two trades.
 //!
-//! Where the venue sends no time, an event has the time of receipt. Answers to requests, errors and `serverShutdown` are
-//! control messages. Times are milliseconds, or microseconds where the connection asks for them: their size tells.
+//! Where the venue sends no time, an event has the time of receipt. Over a WebSocket, answers to requests, errors and
+//! `serverShutdown` are control messages. Times are milliseconds, or microseconds where the connection asks for them: their size tells.
 //!
 //! Names run together (`BTCUSDT`). The instrument list tells which symbol one stands for; without it, it is split before
 //! the longest quote currency known.
@@ -27,9 +51,14 @@
 //! tests read.
 
 mod continuity;
+#[cfg_attr(not(test), expect(dead_code, reason = "what a client of the live streams asks"))]
+mod control;
 mod decoder;
+mod error;
 mod instruments;
 mod parse;
+mod request;
+mod rest;
 mod route;
 mod symbols;
 pub mod wire;

@@ -3,7 +3,7 @@
 use qicore_data::decimal::Quoted;
 use qicore_data::{
     Book, BookKind, Candle, Data, Error, Level, Levels, Origin, Quote, Result, Side, Ticker, Timeframe, Timestamp,
-    Trade, TradeId,
+    Trade, TradeId, UnknownTimeframe,
 };
 
 use super::route::OPERATION;
@@ -20,10 +20,11 @@ pub(super) trait Observation {
 }
 
 /// Where the buyer is the maker, the taker sold.
-fn trade(id: u64, price: Quoted, size: Quoted, buyer_is_maker: bool) -> Data {
+#[inline]
+pub(super) fn trade(id: u64, price: Quoted, size: Quoted, buyer_is_maker: Option<bool>) -> Data {
     Data::Trade(Trade {
         id: Some(TradeId::Number(id)),
-        side: Some(if buyer_is_maker { Side::Sell } else { Side::Buy }),
+        side: buyer_is_maker.map(|maker| if maker { Side::Sell } else { Side::Buy }),
         price: price.0,
         size: size.0,
     })
@@ -42,7 +43,7 @@ macro_rules! trades {
             }
 
             fn data(&self) -> Result<Data> {
-                Ok(trade(self.id, self.price, self.size, self.buyer_is_maker))
+                Ok(trade(self.id, self.price, self.size, Some(self.buyer_is_maker)))
             }
         }
     )+};
@@ -80,10 +81,8 @@ impl Observation for wire::Kline<'_> {
 
     fn data(&self) -> Result<Data> {
         let bar = &self.bar;
-        let timeframe = bar.interval.parse::<Timeframe>();
-        let timeframe = timeframe.map_err(|error| Error::decode(OPERATION, error.to_string()).with_source(error))?;
         Ok(Data::Candle(Candle {
-            timeframe,
+            timeframe: timeframe(&bar.interval)?,
             open: bar.open.0,
             high: bar.high.0,
             low: bar.low.0,
@@ -96,6 +95,12 @@ impl Observation for wire::Kline<'_> {
             revision: 0,
         }))
     }
+}
+
+/// The timeframe of Binance's name for an interval, which is also ours.
+pub(super) fn timeframe(interval: &str) -> Result<Timeframe> {
+    let timeframe = interval.parse();
+    timeframe.map_err(|error: UnknownTimeframe| Error::decode(OPERATION, error.to_string()).with_source(error))
 }
 
 impl Observation for wire::Ticker<'_> {

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use qicore_data::{Error, Result};
 use serde::Deserialize;
 
+use super::error::answer_error;
+use super::request::Request;
 use super::wire;
 
 pub(super) const OPERATION: &str = "binance.decode";
@@ -20,7 +22,21 @@ pub(super) enum Kind {
     Kline,
     Ticker,
     ExchangeInfo,
+    /// Rows and objects of endpoints that streams have no message like.
+    Rest(Rest),
     Control,
+}
+
+/// What the answer of an endpoint is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    Klines,
+    Trades,
+    AggTrades,
+    WindowTicker,
+    LastPrice,
+    BestPrices,
+    AveragePrice,
 }
 
 impl Kind {
@@ -59,13 +75,23 @@ impl Kind {
         })
     }
 
-    /// By a URL's path, or the folder name of an endpoint.
+    /// By the end of a URL's path, or what stands for it in the name of a folder: `ticker/24hr`, `ticker_24hr`.
     fn of_endpoint(endpoint: &str) -> Result<Self> {
-        match endpoint {
-            "depth" => Ok(Self::DepthSnapshot),
-            "exchangeInfo" => Ok(Self::ExchangeInfo),
-            _ => Err(Error::decode(OPERATION, "bodies of this endpoint are not decoded").with("endpoint", endpoint)),
-        }
+        Ok(match endpoint {
+            "depth" => Self::DepthSnapshot,
+            "exchangeInfo" => Self::ExchangeInfo,
+            "klines" | "uiKlines" | "continuousKlines" => Self::Rest(Rest::Klines),
+            "trades" | "historicalTrades" => Self::Rest(Rest::Trades),
+            "aggTrades" => Self::Rest(Rest::AggTrades),
+            "ticker" | "ticker/24hr" | "ticker_24hr" => Self::Rest(Rest::WindowTicker),
+            "ticker/price" | "ticker_price" => Self::Rest(Rest::LastPrice),
+            "ticker/bookTicker" | "ticker_bookTicker" | "bookTicker" => Self::Rest(Rest::BestPrices),
+            "avgPrice" => Self::Rest(Rest::AveragePrice),
+            _ => {
+                let shown: String = endpoint.chars().take(60).collect();
+                return Err(Error::decode(OPERATION, "bodies of this endpoint are not decoded").with("endpoint", shown));
+            }
+        })
     }
 
     /// By form, for what says nothing else.
@@ -86,6 +112,8 @@ pub(super) struct Message<'a> {
     pub(super) kind: Kind,
     /// The native name that is not in the payload but in the URL or the stream's name.
     pub(super) native: Option<Cow<'a, str>>,
+    /// What a REST answer is the answer to; `None` for a message of a WebSocket.
+    pub(super) request: Option<Request<'a>>,
     text: &'a str,
     /// Where a combined stream's payload begins in `text`; 0 where `text` is the payload.
     from: usize,
@@ -94,19 +122,29 @@ pub(super) struct Message<'a> {
 impl<'a> Message<'a> {
     /// Opens a frame that came from `origin` (a URL) and, in the words of the context, from `channel`.
     pub(super) fn open(text: &'a str, origin: Option<&'a str>, channel: Option<&str>) -> Result<Self> {
-        if let Some((path, query)) = origin.and_then(url_parts) {
-            let symbol = query.split('&').find_map(|pair| pair.strip_prefix("symbol="));
-            let endpoint = path.rsplit('/').next().unwrap_or(path);
-            return Ok(Self::plain(
-                Kind::of_endpoint(endpoint)?,
-                symbol.map(Cow::Borrowed),
-                text,
-            ));
+        if let Some(request) = origin.and_then(Request::of_url) {
+            return Self::answer(text, request, request.endpoint());
+        }
+        if channel == Some("error_envelopes") {
+            let message = "not an error of the venue, which the channel says it is";
+            return Err(answer_error(text).unwrap_or_else(|| Error::decode(OPERATION, message)));
+        }
+        if let Some(endpoint) = channel.and_then(|channel| channel.strip_prefix("rest_")) {
+            return Self::answer(text, Request::default(), endpoint);
         }
         match Self::peek(text) {
             Some(message) => Ok(message),
-            None => Self::probe(text, channel),
+            None => Self::probe(text),
         }
+    }
+
+    /// A REST answer. An error may come from any endpoint, one whose bodies are not decoded too.
+    fn answer(text: &'a str, request: Request<'a>, endpoint: &str) -> Result<Self> {
+        let kind = Kind::of_endpoint(endpoint).map_err(|error| answer_error(text).unwrap_or(error))?;
+        Ok(Self {
+            request: Some(request),
+            ..Self::plain(kind, request.symbol(), text)
+        })
     }
 
     /// The forms in which Binance writes its messages, without reading them twice.
@@ -118,6 +156,7 @@ impl<'a> Message<'a> {
             return Some(Self {
                 kind: Kind::of_stream(stream)?,
                 native: stream_symbol(stream),
+                request: None,
                 text,
                 from: text.len() - data.len(),
             });
@@ -129,10 +168,7 @@ impl<'a> Message<'a> {
 
     /// Any other order of keys, white space, and what has no type of event.
     #[cold]
-    fn probe(text: &'a str, channel: Option<&str>) -> Result<Self> {
-        // Fails for an endpoint whose bodies might be taken for something else.
-        let endpoint = channel.and_then(|channel| channel.strip_prefix("rest_"));
-        endpoint.map(Kind::of_endpoint).transpose()?;
+    fn probe(text: &'a str) -> Result<Self> {
         if let Some(list) = text.trim_start().strip_prefix('[') {
             return Self::probe_list(text, list);
         }
@@ -176,6 +212,7 @@ impl<'a> Message<'a> {
         Self {
             kind,
             native,
+            request: None,
             text,
             from: 0,
         }
@@ -212,13 +249,6 @@ fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
 fn unknown(what: &'static str, name: &str) -> Error {
     let shown: String = name.chars().take(60).collect();
     Error::decode(OPERATION, format!("{what}s of this name are not decoded")).with(what, format_args!("{shown:?}"))
-}
-
-/// The path and the query of a URL.
-fn url_parts(url: &str) -> Option<(&str, &str)> {
-    let (_, rest) = url.split_once("://")?;
-    let path = &rest[rest.find('/')?..];
-    Some(path.split_once('?').unwrap_or((path, "")))
 }
 
 /// The native name in a stream's name; a stream of all symbols (`!ticker@arr`) has none.

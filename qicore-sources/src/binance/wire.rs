@@ -12,6 +12,8 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
+pub mod rest;
+
 /// A combined stream's message.
 #[derive(Debug, Deserialize)]
 pub struct Combined<T> {

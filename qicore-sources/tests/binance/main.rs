@@ -7,6 +7,8 @@ mod damage;
 mod payloads;
 #[path = "../recorded/mod.rs"]
 mod recorded;
+mod refusals;
+mod rest;
 mod session;
 
 use std::collections::HashMap;

@@ -24,9 +24,15 @@
 //! the tests read.
 
 mod decoder;
+mod error;
+mod exchange;
 mod instruments;
 mod parse;
+mod request;
+mod rest;
 mod sequence;
+mod trade_ids;
 pub mod wire;
 
 pub use decoder::Decoder;
+pub(crate) use error::answer_error;

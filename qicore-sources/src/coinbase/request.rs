@@ -114,19 +114,24 @@ fn value<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     values.next().map(|(_, value)| value)
 }
 
-/// A granularity: seconds in Exchange, a name in Advanced Trade.
+/// The granularities of Advanced Trade; Exchange has some of them, and tells them in seconds.
+const GRANULARITIES: &[(&str, Timeframe)] = &[
+    ("ONE_MINUTE", Timeframe::M1),
+    ("FIVE_MINUTE", Timeframe::M5),
+    ("FIFTEEN_MINUTE", Timeframe::M15),
+    ("THIRTY_MINUTE", Timeframe::M30),
+    ("ONE_HOUR", Timeframe::H1),
+    ("TWO_HOUR", Timeframe::H2),
+    ("FOUR_HOUR", Timeframe::H4),
+    ("SIX_HOUR", Timeframe::H6),
+    ("ONE_DAY", Timeframe::D1),
+];
+
 fn granularity(text: &str) -> Result<Timeframe> {
-    let timeframe = match text {
-        "ONE_MINUTE" => Some(Timeframe::M1),
-        "FIVE_MINUTE" => Some(Timeframe::M5),
-        "FIFTEEN_MINUTE" => Some(Timeframe::M15),
-        "THIRTY_MINUTE" => Some(Timeframe::M30),
-        "ONE_HOUR" => Some(Timeframe::H1),
-        "TWO_HOUR" => Some(Timeframe::H2),
-        "FOUR_HOUR" => Some(Timeframe::H4),
-        "SIX_HOUR" => Some(Timeframe::H6),
-        "ONE_DAY" => Some(Timeframe::D1),
-        seconds => seconds.parse().ok().map(Duration::from_secs).and_then(of_length),
+    let named = GRANULARITIES.iter().find(|(name, _)| *name == text);
+    let timeframe = match named {
+        Some((_, timeframe)) => Some(*timeframe),
+        None => text.parse().ok().map(Duration::from_secs).and_then(of_length),
     };
     timeframe.ok_or_else(|| {
         let shown = format!("{text:.40?}");
@@ -134,9 +139,10 @@ fn granularity(text: &str) -> Result<Timeframe> {
     })
 }
 
-/// The timeframe of candles as long as that.
+/// The timeframe of the venue's candles as long as that. It has no others: two candles three minutes apart are of one
+/// minute each.
 pub(super) fn of_length(length: Duration) -> Option<Timeframe> {
-    let mut known = Timeframe::ALL.iter().copied();
+    let mut known = GRANULARITIES.iter().map(|(_, timeframe)| *timeframe);
     known.find(|timeframe| timeframe.length() == Some(length))
 }
 

@@ -1,4 +1,4 @@
-//! The decoder of one lane: names and the connection's sequence.
+//! The decoder of one lane: names, the connection's sequence, and the ids of its trades.
 
 use qicore_data::{Decoded, Error, ErrorKind, Event, Frame, Result, Timestamp};
 use serde::de::{DeserializeSeed, IgnoredAny};
@@ -6,27 +6,37 @@ use serde::{Deserialize, Serialize};
 
 use super::instruments::spot_symbol;
 use super::parse::{self, Channel, Scope};
+use super::request::{Endpoint, Request};
 use super::sequence::Sequence;
-use super::wire;
+use super::trade_ids::TradeIds;
+use super::{answer_error, exchange, rest, wire};
 use crate::venue::{Names, NamesState, VenueContext};
 
 pub(super) const OPERATION: &str = "coinbase.decode";
 
-/// Makes events of Advanced Trade's payloads.
+const UNKNOWN_ANSWER: &str = "neither a channel nor a type, and no product list: an answer does not say of which endpoint \
+                              it is, so name that in the context's channel (exchange_rest_candles, advanced_rest_ticker, …)";
+
+/// Makes events of Coinbase's payloads: Advanced Trade's and Exchange's, messages and answers.
 #[derive(Debug)]
 pub struct Decoder {
     context: VenueContext,
     names: Names,
+    /// Of Advanced Trade's messages.
     sequence: Sequence,
+    /// Of Exchange's messages.
+    trade_ids: TradeIds,
     /// Empty between messages, and kept for its memory.
     trades: Vec<wire::Trade<'static>>,
 }
 
 /// What [`Decoder`] keeps from frame to frame.
 #[derive(Serialize, Deserialize)]
-struct State<N> {
+struct State<N, T> {
     names: N,
     sequence: Sequence,
+    #[serde(default)]
+    trade_ids: T,
 }
 
 impl Decoder {
@@ -36,6 +46,7 @@ impl Decoder {
             names: Names::new(context.symbols.clone(), spot_symbol),
             context: context.clone(),
             sequence: Sequence::default(),
+            trade_ids: TradeIds::default(),
             trades: Vec::new(),
         }
     }
@@ -103,18 +114,48 @@ impl Decoder {
         }
     }
 
-    /// A product list, in a response.
-    fn products(&mut self, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
-        let products: wire::Products<'_> = read(text)?;
-        products.emit(&mut Scope {
+    /// A message of the Exchange feed, or of a client to either feed.
+    fn exchange(&mut self, message_type: &str, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
+        let Some(kind) = exchange::Kind::of(message_type) else {
+            let message = "messages of this type are not decoded";
+            return Err(unsupported(message).with("type", clip(message_type)));
+        };
+        let mut scope = Scope {
             context: &self.context,
             names: &mut self.names,
             frame,
             sent: None,
             sequence: None,
             out,
-        })?;
+        };
+        exchange::message(kind, text, &mut self.trade_ids, &mut scope)
+    }
+
+    /// An answer to a request.
+    fn answer(&mut self, request: &Request, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
+        let mut scope = Scope {
+            context: &self.context,
+            names: &mut self.names,
+            frame,
+            sent: None,
+            sequence: None,
+            out,
+        };
+        rest::answer(request, text, &mut scope)?;
         Ok(Decoded::Data)
+    }
+
+    /// The request that a frame answers: by its URL, or else by the context's channel. `None` for messages of the feeds.
+    fn request(&self, frame: &Frame) -> Result<Option<Request>> {
+        if let Some(url) = frame.channel.as_deref()
+            && let Some(request) = Request::of_url(url)?
+        {
+            return Ok(Some(request));
+        }
+        match self.context.channel.as_deref() {
+            Some(channel) => Ok(Endpoint::of_channel(channel)?.map(Request::from)),
+            None => Ok(None),
+        }
     }
 
     fn channel(&mut self, name: &str, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
@@ -136,25 +177,14 @@ impl Decoder {
     #[cold]
     fn probe(&mut self, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
         if text.trim_start().starts_with('[') {
-            return Err(unsupported(
-                "a list: Coinbase Exchange, not Advanced Trade, answers in lists",
-            ));
+            return Err(unsupported(UNKNOWN_ANSWER));
         }
         let probe: wire::Probe<'_> = read(text)?;
-        let message_type = probe.message_type.as_deref();
-        match (message_type, &probe.channel) {
-            (Some("error"), _) => Ok(Decoded::Control),
-            (Some("subscribe" | "unsubscribe"), _) => {
-                Err(unsupported("a client's request, not a message of the venue"))
-            }
+        match (probe.message_type.as_deref(), &probe.channel) {
+            (Some(message_type), _) => self.exchange(message_type, text, frame, out),
             (None, Some(channel)) => self.channel(channel, text, frame, out),
-            (None, None) if probe.products.is_some() => self.products(text, frame, out),
-            (Some(other), _) => {
-                let message = "a message of the Coinbase Exchange feed, not Advanced Trade: \
-                               connect to wss://advanced-trade-ws.coinbase.com";
-                Err(unsupported(message).with("type", clip(other)))
-            }
-            (None, None) => Err(unsupported("neither a channel nor a type, and no product list")),
+            (None, None) if probe.products.is_some() => self.answer(&Endpoint::Products.into(), text, frame, out),
+            (None, None) => Err(answer_error(text).unwrap_or_else(|| unsupported(UNKNOWN_ANSWER))),
         }
     }
 }
@@ -163,19 +193,26 @@ impl qicore_data::Decoder for Decoder {
     fn decode(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
         let text = std::str::from_utf8(&frame.payload)
             .map_err(|error| Error::decode(OPERATION, error.to_string()).with_source(error))?;
+        if (frame.channel.is_some() || self.context.channel.is_some())
+            && let Some(request) = self.request(frame)?
+        {
+            return self.answer(&request, text, frame, out);
+        }
         // The forms in which the venue writes: they tell the type to read without reading twice.
-        let channel = text
-            .strip_prefix("{\"channel\":\"")
-            .and_then(|rest| rest.split_once('"'));
-        match channel {
-            Some((channel, _)) => self.channel(channel, text, frame, out),
-            None if text.starts_with("{\"products\":") => self.products(text, frame, out),
-            None => self.probe(text, frame, out),
+        if let Some((channel, _)) = after(text, "{\"channel\":\"") {
+            self.channel(channel, text, frame, out)
+        } else if let Some((message_type, _)) = after(text, "{\"type\":\"") {
+            self.exchange(message_type, text, frame, out)
+        } else if text.starts_with("{\"products\":") {
+            self.answer(&Endpoint::Products.into(), text, frame, out)
+        } else {
+            self.probe(text, frame, out)
         }
     }
 
     fn reconnected(&mut self, lost: Timestamp, back: Timestamp, out: &mut Vec<Event>) -> Result<()> {
         self.sequence = Sequence::default();
+        self.trade_ids = TradeIds::default();
         self.context.disconnected(self.names.used(), (lost, back), out);
         Ok(())
     }
@@ -184,6 +221,7 @@ impl qicore_data::Decoder for Decoder {
         let state = State {
             names: self.names.state(),
             sequence: self.sequence,
+            trade_ids: &self.trade_ids,
         };
         let json = serde_json::to_string(&state);
         json.map(|json| Some(json.into()))
@@ -191,17 +229,24 @@ impl qicore_data::Decoder for Decoder {
     }
 
     fn restore(&mut self, state: &str) -> Result<()> {
-        let state: State<NamesState<'_>> = serde_json::from_str(state).map_err(|error| {
+        let state: State<NamesState<'_>, TradeIds> = serde_json::from_str(state).map_err(|error| {
             let message = "the decoder's stored state is damaged, or of another version";
             Error::new(ErrorKind::Checkpoint, "coinbase.restore", message).with_source(error)
         })?;
         self.names.restore(state.names);
         self.sequence = state.sequence;
+        self.trade_ids = state.trade_ids;
         Ok(())
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+/// What a text that begins so has in its first quotes, and the rest.
+#[inline]
+fn after<'a>(text: &'a str, start: &str) -> Option<(&'a str, &'a str)> {
+    text.strip_prefix(start)?.split_once('"')
+}
+
+pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     serde_json::from_str(text).map_err(malformed)
 }
 

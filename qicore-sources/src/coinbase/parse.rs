@@ -23,6 +23,18 @@ pub(super) struct Scope<'s> {
 }
 
 impl Scope<'_> {
+    /// The symbol of a product; of one that the payload does not name, the context's.
+    pub(super) fn symbol(&mut self, product: Option<&str>) -> Result<Symbol> {
+        match (product, self.context.symbol) {
+            (Some(product), _) => self.names.symbol(product),
+            (None, Some(symbol)) => Ok(symbol),
+            (None, None) => {
+                let message = "a payload that does not name its product: say which in the context";
+                Err(Error::decode(OPERATION, message))
+            }
+        }
+    }
+
     /// Adds an event, with the message's time where it has no other.
     pub(super) fn push(&mut self, symbol: Symbol, at: Option<Timestamp>, data: impl Into<Data>) {
         let event = self.context.event(self.frame, symbol, at.or(self.sent), data);
@@ -78,9 +90,9 @@ pub(super) fn trades(trades: &mut [wire::Trade<'_>], scope: &mut Scope<'_>) -> R
     Ok(())
 }
 
-/// The venue tells the maker's side, though its reference does not say so: in the recorded session trades marked `SELL`
-/// print at the ask and those marked `BUY` at the bid.
-fn taker_side(maker: Option<wire::MakerSide>) -> Option<Side> {
+/// The venue tells the maker's side everywhere: Exchange's reference says so of `match`; of Advanced Trade the recorded
+/// session does, where trades marked `SELL` print at the ask and those marked `BUY` at the bid.
+pub(super) fn taker_side(maker: Option<wire::MakerSide>) -> Option<Side> {
     match maker? {
         wire::MakerSide::Buy => Some(Side::Sell),
         wire::MakerSide::Sell => Some(Side::Buy),
@@ -152,12 +164,17 @@ impl<'a> Channel<'a> for wire::CandlesEvent<'a> {
 
 impl<'a> Channel<'a> for wire::Products<'a> {
     fn emit(self, scope: &mut Scope<'_>) -> Result<()> {
-        for product in &self.products {
-            let (symbol, instrument) = instruments::instrument(product)
-                .map_err(|error| Error::decode(OPERATION, error.to_string()).with_source(error))?;
-            scope.names.learn(&product.id, symbol);
-            scope.push(symbol, None, instrument);
-        }
-        Ok(())
+        products(&self.products, scope)
     }
+}
+
+/// Instruments, whose names are learnt.
+pub(super) fn products(products: &[wire::Product<'_>], scope: &mut Scope<'_>) -> Result<()> {
+    for product in products {
+        let (symbol, instrument) = instruments::instrument(product)
+            .map_err(|error| Error::decode(OPERATION, error.to_string()).with_source(error))?;
+        scope.names.learn(&product.id, symbol);
+        scope.push(symbol, None, instrument);
+    }
+    Ok(())
 }

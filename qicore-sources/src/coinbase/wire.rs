@@ -1,5 +1,5 @@
-//! What Coinbase Advanced Trade sends, as far as it is read. Text is borrowed from the frame; decimals are read from
-//! their digits.
+//! What Coinbase sends, as far as it is read: here the feed of Advanced Trade. Text is borrowed from the frame; decimals
+//! are read from their digits.
 //!
 //! Field names after `advanced-trade-asyncapi.json` and the Advanced Trade REST reference at docs.cdp.coinbase.com.
 
@@ -11,6 +11,8 @@ use qicore_data::{Decimal, Level, Timestamp, TimestampError};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
 
+pub mod exchange;
+pub mod rest;
 mod trades;
 
 pub use trades::{MakerSide, Trade, TradesEvent, TradesInto};
@@ -151,14 +153,15 @@ pub struct Update<'a> {
     pub new_quantity: Quoted,
 }
 
-/// The side of an [`Update`].
+/// The side of an [`Update`], and of a change in Exchange's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BookSide {
     /// Buyers.
+    #[serde(alias = "buy")]
     Bid,
     /// Sellers; documented as `offer`.
-    #[serde(alias = "ask")]
+    #[serde(alias = "ask", alias = "sell")]
     Offer,
 }
 

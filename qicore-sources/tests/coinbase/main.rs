@@ -1,20 +1,23 @@
-//! Coinbase Advanced Trade: recorded payloads against their own JSON, and what the venue sends besides.
+//! Coinbase: recorded payloads against their own JSON, and what the venue sends besides.
 
 #![cfg(feature = "coinbase")]
 
 mod books;
 mod continuity;
 mod damage;
+mod exchange;
 mod payloads;
 #[path = "../recorded/mod.rs"]
 mod recorded;
+mod refusals;
+mod rest;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use qicore_data::{Data, Decimal, Decoded, Decoder as _, Event, EventType, Frame, GapReason, Side, Timestamp};
+use qicore_data::{Data, Decimal, Decoded, Decoder as _, Error, Event, EventType, Frame, GapReason, Side, Timestamp};
 use qicore_sources::VenueContext;
 use qicore_sources::coinbase::Decoder;
 use recorded::{Received, all, count, fixture, fixtures, one};
@@ -24,6 +27,27 @@ static SESSION: LazyLock<Vec<Received>> = LazyLock::new(|| recorded::recording("
 
 fn decoder() -> Decoder {
     Decoder::new(&VenueContext::new("coinbase", "coinbase").unwrap())
+}
+
+/// A decoder of payloads that do not say what they are of.
+fn of_channel(channel: &str) -> Decoder {
+    let context = VenueContext::new("coinbase", "coinbase").unwrap();
+    Decoder::new(&context.channel(Some(channel)).symbol(Some("BTC/USD".parse().unwrap())))
+}
+
+/// A decoder of answers, which say by their URL what they are of.
+fn answer(url: &str, body: impl AsRef<[u8]>) -> Result<(Decoded, Vec<Event>), Error> {
+    let mut events = Vec::new();
+    let frame = Frame::new(1, body.as_ref().to_vec()).channel(url);
+    let decoded = decoder().decode(&frame, &mut events)?;
+    Ok((decoded, events))
+}
+
+fn normalised(events: &[Event]) -> Vec<Value> {
+    events
+        .iter()
+        .map(|event| serde_json::to_value(event).unwrap())
+        .collect()
 }
 
 fn frames() -> impl Iterator<Item = &'static Frame> {

@@ -37,13 +37,15 @@ pub struct Trade<'a> {
     pub side: Option<MakerSide>,
 }
 
-/// The maker's side of a [`Trade`].
+/// The maker's side of a [`Trade`]; Exchange writes it in small letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum MakerSide {
     /// A resting bid was hit.
+    #[serde(alias = "buy")]
     Buy,
     /// A resting offer was hit.
+    #[serde(alias = "sell")]
     Sell,
     /// The venue does not say (`UNKNOWN_ORDER_SIDE`).
     #[serde(other)]

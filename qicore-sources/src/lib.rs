@@ -19,11 +19,11 @@ mod kafka;
 #[cfg(feature = "kraken")]
 pub mod kraken;
 #[cfg(feature = "net")]
+mod market;
+#[cfg(feature = "net")]
 mod net;
 #[cfg(feature = "replay")]
 pub mod replay;
-#[cfg(feature = "net")]
-mod seam;
 #[cfg(any(feature = "clickhouse", feature = "timescale"))]
 pub mod stored;
 #[cfg(feature = "timescale")]
@@ -38,17 +38,23 @@ pub use clickhouse::{ClickhouseRows, ClickhouseRowsConfig};
 pub use generator::Generator;
 #[cfg(feature = "kafka")]
 pub use kafka::{KafkaTopics, KafkaTopicsConfig, Until};
+#[cfg(feature = "net")]
+pub use market::{CaptureConfig, Market, MarketConfig, Order};
+#[cfg(feature = "net")]
+pub use net::{Budget, NetConfig, Window};
 #[cfg(feature = "replay")]
 pub use replay::Replay;
 #[cfg(feature = "timescale")]
 pub use timescale::{TimescaleRows, TimescaleRowsConfig};
+#[cfg(feature = "net")]
+pub use venue::{Channel, Stream};
 pub use venue::{NewDecoder, SymbolMap, VENUES, Venue, VenueContext, book};
 
 /// The builder of a source, where its feature is on.
 macro_rules! build {
-    ($feature:literal, $source:path) => {{
+    ($feature:literal, $build:path) => {{
         #[cfg(feature = $feature)]
-        const BUILD: Option<Build<Box<dyn Source>>> = Some(<$source>::build);
+        const BUILD: Option<Build<Box<dyn Source>>> = Some($build);
         #[cfg(not(feature = $feature))]
         const BUILD: Option<Build<Box<dyn Source>>> = None;
         BUILD
@@ -58,39 +64,45 @@ macro_rules! build {
 /// All sources that configuration files can name, compiled in or not.
 pub const SOURCES: &[Plugin<Box<dyn Source>>] = &[
     Plugin::behind(
+        "binance",
+        "Binance and Binance US: live, history, or both joined",
+        "binance",
+        build!("binance", binance::build),
+    ),
+    Plugin::behind(
         "replay",
         "recorded sessions and stored data sets, at full speed or as recorded",
         "replay",
-        build!("replay", replay::Replay),
+        build!("replay", replay::Replay::build),
     ),
     Plugin::behind(
         "generator",
         "a deterministic synthetic market",
         "generator",
-        build!("generator", generator::Generator),
+        build!("generator", generator::Generator::build),
     ),
     Plugin::behind(
         "timescale",
         "rows stored in TimescaleDB or PostgreSQL, in the order of their times",
         "timescale",
-        build!("timescale", timescale::TimescaleRows),
+        build!("timescale", timescale::TimescaleRows::build),
     ),
     Plugin::behind(
         "clickhouse",
         "rows stored in ClickHouse, each once, in the order of their times",
         "clickhouse",
-        build!("clickhouse", clickhouse::ClickhouseRows),
+        build!("clickhouse", clickhouse::ClickhouseRows::build),
     ),
     Plugin::behind(
         "kafka",
         "topics of Kafka and Redpanda, shared by the workers of a group",
         "kafka",
-        build!("kafka", kafka::KafkaTopics),
+        build!("kafka", kafka::KafkaTopics::build),
     ),
     Plugin::behind(
         "dead-letters",
         "rows and payloads that an earlier run could not process",
         "replay",
-        build!("replay", dead_letters::DeadLetters),
+        build!("replay", dead_letters::DeadLetters::build),
     ),
 ];

@@ -50,8 +50,8 @@
 //! Sources: `binance/binance-spot-api-docs` (`web-socket-streams.md`, `rest-api.md`) and the recorded session that the
 //! tests read.
 
+mod client;
 mod continuity;
-#[cfg_attr(not(test), expect(dead_code, reason = "what a client of the live streams asks"))]
 mod control;
 mod decoder;
 mod error;
@@ -63,4 +63,17 @@ mod route;
 mod symbols;
 pub mod wire;
 
+use qicore_data::{Mistakes, Settings, Source};
+
 pub use decoder::Decoder;
+
+use crate::Market;
+
+/// Binance as a source: [`Market`] tells what it does.
+pub fn source() -> Market {
+    Market::new("binance", client::Binance::new)
+}
+
+pub(crate) fn build(settings: &Settings) -> Result<Box<dyn Source>, Mistakes> {
+    Market::build("binance", client::Binance::new, settings)
+}

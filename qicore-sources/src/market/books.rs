@@ -54,7 +54,11 @@ impl Books {
             out.push(event);
             return Wanted::Nothing;
         }
-        match self.books.entry(event.symbol).or_insert_with(|| State::Broken(Vec::new())) {
+        match self
+            .books
+            .entry(event.symbol)
+            .or_insert_with(|| State::Broken(Vec::new()))
+        {
             State::Sound(last) => {
                 // Two connections overlap while one takes the other's place.
                 let repeated = self.repair == BookRepair::Request && sequence.is_some() && sequence <= *last;
@@ -94,7 +98,10 @@ impl Books {
         if kept.first().is_none_or(|first| sequence(first) > number) {
             return false;
         }
-        let later: Vec<_> = std::mem::take(kept).into_iter().filter(|event| sequence(event) > number).collect();
+        let later: Vec<_> = std::mem::take(kept)
+            .into_iter()
+            .filter(|event| sequence(event) > number)
+            .collect();
         let last = later.last().map_or(number, sequence);
         self.books.insert(event.symbol, State::Sound(Some(last)));
         out.push(event);
@@ -142,8 +149,13 @@ mod tests {
     #[test]
     fn changes_wait_for_a_snapshot_that_has_the_first_of_them() {
         let (mut books, mut out) = (Books::new(BookRepair::Request), Vec::new());
-        let wanted: Vec<_> = (5..9).map(|number| books.live(event(BookKind::Delta, number), &mut out)).collect();
-        assert_eq!(wanted, [Wanted::Snapshot, Wanted::Nothing, Wanted::Nothing, Wanted::Nothing]);
+        let wanted: Vec<_> = (5..9)
+            .map(|number| books.live(event(BookKind::Delta, number), &mut out))
+            .collect();
+        assert_eq!(
+            wanted,
+            [Wanted::Snapshot, Wanted::Nothing, Wanted::Nothing, Wanted::Nothing]
+        );
         assert!(!books.snapshot(event(BookKind::Snapshot, 4), &mut out));
         assert!(out.is_empty());
         assert!(books.snapshot(event(BookKind::Snapshot, 6), &mut out));

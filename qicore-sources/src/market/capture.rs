@@ -244,7 +244,10 @@ impl Writer {
 impl Open {
     fn line(&mut self, text: &str) -> Result<()> {
         self.bytes += text.len() as u64 + 1;
-        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.write_all(b"\n"));
+        let written = self
+            .out
+            .write_all(text.as_bytes())
+            .and_then(|()| self.out.write_all(b"\n"));
         written.map_err(|error| Error::io("capture", &self.path, error))
     }
 
@@ -266,7 +269,9 @@ impl Open {
             return Ok(());
         }
         self.flushed = Instant::now();
-        self.out.flush().map_err(|error| Error::io("capture", &self.path, error))
+        self.out
+            .flush()
+            .map_err(|error| Error::io("capture", &self.path, error))
     }
 }
 
@@ -276,14 +281,25 @@ fn line(record: &Record) -> String {
     match record {
         Record::Answer(answer, _) => {
             let (ts, url) = (seconds(answer.received), quoted(&answer.url));
-            format!("{{\"t\":\"http\",\"conn\":{conn},\"ts\":{ts},\"url\":{url},{}}}", payload(&answer.body))
+            format!(
+                "{{\"t\":\"http\",\"conn\":{conn},\"ts\":{ts},\"url\":{url},{}}}",
+                payload(&answer.body)
+            )
         }
         Record::Connect(_, at) => format!("{{\"t\":\"connect\",\"conn\":{conn},\"ts\":{}}}", seconds(*at)),
         Record::Sent(_, at, text) => {
-            format!("{{\"t\":\"send\",\"conn\":{conn},\"ts\":{},\"data\":{}}}", seconds(*at), quoted(text))
+            format!(
+                "{{\"t\":\"send\",\"conn\":{conn},\"ts\":{},\"data\":{}}}",
+                seconds(*at),
+                quoted(text)
+            )
         }
         Record::Received(_, at, bytes) => {
-            format!("{{\"t\":\"recv\",\"conn\":{conn},\"ts\":{},{}}}", seconds(*at), payload(bytes))
+            format!(
+                "{{\"t\":\"recv\",\"conn\":{conn},\"ts\":{},{}}}",
+                seconds(*at),
+                payload(bytes)
+            )
         }
     }
 }
@@ -309,7 +325,9 @@ fn seconds(at: Timestamp) -> String {
 pub(super) fn check(config: &CaptureConfig) -> Result<()> {
     match config.path.as_path() {
         path if path == Path::new("") => Err(Error::config("capture", "path is empty: name a folder")),
-        path if path.is_file() => Err(Error::config("capture", "path is a file: name a folder").with("path", path.display())),
+        path if path.is_file() => {
+            Err(Error::config("capture", "path is a file: name a folder").with("path", path.display()))
+        }
         _ => Ok(()),
     }
 }
@@ -320,6 +338,9 @@ mod tests {
 
     #[test]
     fn times_have_nine_digits() {
-        assert_eq!(seconds(Timestamp::from_nanos(1_618_678_132_000_000_007)), "1618678132.000000007");
+        assert_eq!(
+            seconds(Timestamp::from_nanos(1_618_678_132_000_000_007)),
+            "1618678132.000000007"
+        );
     }
 }

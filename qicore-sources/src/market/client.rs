@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use qicore_data::{Error, Event, Frame, Result, Symbol};
+use qicore_data::{Error, ErrorKind, Event, Frame, Result, Symbol};
 
 use super::capture::Tee;
 use super::protocol::{Ask, Protocol};
@@ -55,24 +55,62 @@ impl Client {
         Ok(events)
     }
 
-    /// The descriptions of instruments. Decoders that are made later know their names.
+    /// The descriptions of instruments, as the venue answered. Decoders that are given these know their names.
     ///
     /// # Errors
-    /// [`Config`](qicore_data::ErrorKind::Config) that names the symbols that the venue does not have.
-    pub(super) async fn instruments(&self, symbols: &[Symbol]) -> Result<(Vec<Event>, Answer)> {
-        let (events, answer) = self.ask(&self.protocol.instruments(symbols)).await?;
-        let missing: Vec<_> = symbols
-            .iter()
-            .filter(|symbol| !events.iter().any(|event| event.symbol == **symbol))
-            .map(|symbol| symbol.as_str())
-            .collect();
-        if !missing.is_empty() {
-            let message = format!("the venue has no instrument {}", missing.join(", "));
-            return Err(Error::config("market.instruments", message));
+    /// [`Config`](ErrorKind::Config) that names the symbols that the venue does not have.
+    pub(super) async fn instruments(&self, symbols: &[Symbol]) -> Result<Vec<Answer>> {
+        let mut answers = Vec::new();
+        for symbols in symbols.chunks(INSTRUMENTS) {
+            match self.described(symbols).await {
+                Ok(answer) => answers.push(answer),
+                // Venues refuse the whole of a request for one name that they do not know.
+                Err(error) if matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected) => {
+                    return Err(self.unknown(symbols, error).await);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok((events, answer))
+        Ok(answers)
+    }
+
+    async fn described(&self, symbols: &[Symbol]) -> Result<Answer> {
+        let (events, answer) = self.ask(&self.protocol.instruments(symbols)).await?;
+        let missing = symbols
+            .iter()
+            .find(|symbol| !events.iter().any(|event| event.symbol == **symbol));
+        match missing {
+            None => Ok(answer),
+            Some(symbol) => {
+                let message = format!("the venue does not list {symbol}");
+                Err(Error::config("market.instruments", message))
+            }
+        }
+    }
+
+    /// Which of the symbols it is.
+    async fn unknown(&self, symbols: &[Symbol], first: Error) -> Error {
+        let mut unknown = Vec::new();
+        for symbol in symbols {
+            match self.described(&[*symbol]).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected) => {
+                    unknown.push(symbol.as_str())
+                }
+                _ => {}
+            }
+        }
+        if unknown.is_empty() {
+            return first;
+        }
+        let message = format!("the venue has no instrument {}", unknown.join(", "));
+        Error::config("market.instruments", message)
+            .with("venue", first.message())
+            .with_source(first)
     }
 }
+
+/// The most instruments of a request: their names stand in its URL.
+const INSTRUMENTS: usize = 100;
 
 /// The frame of an answer: its channel is the URL.
 pub(super) fn frame(answer: &Answer) -> Frame {

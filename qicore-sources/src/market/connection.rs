@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qicore_data::{Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Timestamp};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use url::Url;
 
@@ -26,9 +26,16 @@ pub(super) enum Report {
     /// A message that cannot be decoded.
     Rejected { frame: Frame, error: Error },
     /// The venue does not give these streams.
-    Refused { slot: usize, streams: Vec<(Stream, String)> },
+    Refused {
+        slot: usize,
+        streams: Vec<(Stream, String)>,
+    },
     /// The connection is lost; another one is being made.
-    Down { slot: usize, heard: Timestamp, error: Error },
+    Down {
+        slot: usize,
+        heard: Timestamp,
+        error: Error,
+    },
 }
 
 /// What the source asks of a connection.
@@ -89,6 +96,8 @@ pub(super) struct Connection {
     events: Vec<Event>,
     rejected: Vec<(Frame, Error)>,
     refused: Vec<(Stream, String)>,
+    /// Told when the venue says that it is going to end the connection.
+    leaving: Arc<Notify>,
 }
 
 impl Connection {
@@ -121,6 +130,7 @@ impl Connection {
             events: Vec::new(),
             rejected: Vec::new(),
             refused: Vec::new(),
+            leaving: Arc::default(),
         };
         connection.shared.tee.connected(&connection.name);
         connection.subscribe(streams, true);
@@ -129,7 +139,9 @@ impl Connection {
             connection.turn(&mut commands).await?;
             connection.decode();
             if connection.events.len() > KEPT {
-                return Err(failed("the venue floods the connection before it answers the subscriptions"));
+                return Err(failed(
+                    "the venue floods the connection before it answers the subscriptions",
+                ));
             }
         }
         Ok(connection)
@@ -193,7 +205,8 @@ impl Connection {
             if begin {
                 self.pending.asked(id, streams);
             }
-            self.to_send.extend(self.shared.protocol.subscription(id, streams, begin));
+            self.to_send
+                .extend(self.shared.protocol.subscription(id, streams, begin));
         }
         self.answers_due = Instant::now() + self.shared.answer_within;
     }
@@ -257,6 +270,9 @@ impl Connection {
             }
         }
         self.refused.append(&mut self.pending.take_refused());
+        if self.pending.take_leaving() {
+            self.leaving.notify_one();
+        }
     }
 
     /// Hands what is decoded to the source. A pipeline that is too far behind ends the connection: what it misses is then
@@ -291,9 +307,16 @@ impl Shared {
     async fn room(&self) -> Result<mpsc::Permit<'_, Report>> {
         match timeout(self.behind_for, self.reports.reserve()).await {
             Ok(Ok(room)) => Ok(room),
-            Ok(Err(_)) => Err(Error::new(ErrorKind::Internal, "market.connection", "the source is gone")),
+            Ok(Err(_)) => Err(Error::new(
+                ErrorKind::Internal,
+                "market.connection",
+                "the source is gone",
+            )),
             Err(_) => {
-                let message = format!("the pipeline is behind by more than its buffers hold, for {:?}", self.behind_for);
+                let message = format!(
+                    "the pipeline is behind by more than its buffers hold, for {:?}",
+                    self.behind_for
+                );
                 Err(Error::new(ErrorKind::Unavailable, OVERFLOW, message))
             }
         }
@@ -304,7 +327,12 @@ impl Shared {
 pub(super) const OVERFLOW: &str = "market.overflow";
 
 /// Keeps a connection with these streams, for ever.
-pub(super) async fn keep(shared: Arc<Shared>, slot: usize, streams: Vec<Stream>, mut commands: mpsc::Receiver<Command>) {
+pub(super) async fn keep(
+    shared: Arc<Shared>,
+    slot: usize,
+    streams: Vec<Stream>,
+    mut commands: mpsc::Receiver<Command>,
+) {
     let mut pauses = Pauses::endless(shared.retry);
     loop {
         let mut connection = loop {
@@ -348,10 +376,14 @@ async fn hold(
     let mut pauses = Pauses::endless(shared.retry);
     let mut at = connection.hand_over_at();
     loop {
+        let leaving = Arc::clone(&connection.leaving);
         let next = async {
             match at {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
+                Some(at) => tokio::select! {
+                    () = sleep_until(at) => {}
+                    () = leaving.notified() => {}
+                },
+                None => leaving.notified().await,
             }
             Connection::open(Arc::clone(shared), slot, streams).await
         };
@@ -366,7 +398,9 @@ async fn hold(
                 if let Err(error) = connection.hand_over().await {
                     return (connection.heard, error);
                 }
-                next.events.retain(|event| crate::venue::Channel::of(&event.data).is_none_or(|channel| channel.is_repeatable()));
+                next.events.retain(|event| {
+                    crate::venue::Channel::of(&event.data).is_none_or(|channel| channel.is_repeatable())
+                });
                 at = next.hand_over_at();
                 std::mem::replace(connection, next).socket.close().await;
             }

@@ -9,14 +9,6 @@ use super::client::Client;
 use super::protocol::Covers;
 use crate::venue::{Mark, Range};
 
-/// A page: events in order, all of them of the range and behind those of the page before.
-#[derive(Debug)]
-pub(super) struct Page {
-    pub(super) events: Vec<Event>,
-    /// All before this has been told.
-    pub(super) until: Mark,
-}
-
 /// Reads a range. Pages whose bounds are known beforehand are asked for side by side, and given in order.
 #[derive(Debug)]
 pub(super) struct Pages {
@@ -54,8 +46,9 @@ impl Pages {
         }
     }
 
-    /// The next page; `None` when the range is told. Cancel-safe: requests go on by themselves.
-    pub(super) async fn next(&mut self) -> Result<Option<Page>> {
+    /// The next page: events in order, all of them of the range and behind those of the page before. `None` when the range is
+    /// told. Cancel-safe: requests go on by themselves.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Event>>> {
         self.ask_ahead();
         let Some(first) = self.under_way.front_mut() else {
             return Ok(None);
@@ -65,25 +58,19 @@ impl Pages {
         self.under_way.pop_front();
         let (events, left) =
             done.map_err(|error| Error::new(ErrorKind::Internal, "market.history", error.to_string()))??;
-        let until = match covers {
-            Covers::All => range.to,
-            Covers::Until(mark) => if range.to.is_after(&mark) { mark } else { range.to },
-            Covers::Told => {
-                self.rest = left;
-                self.progress(&range)?;
-                left.map_or(range.to, |left| left.from)
-            }
-        };
+        if covers == Covers::Told {
+            self.rest = left;
+            self.progress(&range)?;
+        }
         self.ask_ahead();
-        Ok(Some(Page {
-            events: self.in_order(&range, events),
-            until,
-        }))
+        Ok(Some(self.in_order(&range, events)))
     }
 
     /// A rest that begins where the page began would be asked for again and again.
     fn progress(&self, asked: &Range) -> Result<()> {
-        let stuck = self.rest.is_some_and(|rest| rest.from == asked.from || asked.from.is_after(&rest.from));
+        let stuck = self
+            .rest
+            .is_some_and(|rest| rest.from == asked.from || asked.from.is_after(&rest.from));
         match stuck {
             true => {
                 let message = "the venue gives the same page again and again: what lies behind it cannot be reached";
@@ -142,7 +129,7 @@ impl Pages {
 }
 
 /// Where an event lies in its stream.
-pub(super) fn place(event: &Event) -> Mark {
+pub(crate) fn place(event: &Event) -> Mark {
     let id = match &event.data {
         Data::Trade(trade) => match trade.id {
             Some(TradeId::Number(id)) => Some(id),

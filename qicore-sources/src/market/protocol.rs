@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use qicore_data::{Decoder, Error, Event, Result, Symbol};
+use qicore_data::{Decoder, Error, Event, Symbol};
 
 use super::seam::CandleRules;
 use crate::net::{Request, Told, Window};
@@ -228,9 +228,6 @@ impl Pending {
 }
 
 /// A venue that cannot be used as configured.
-pub(super) fn unusable(message: impl Into<String>) -> Error {
+pub(crate) fn unusable(message: impl Into<String>) -> Error {
     Error::config("market.config", message)
 }
-
-/// The result of reading a venue's answer.
-pub(super) type Events = Result<Vec<Event>>;

@@ -92,7 +92,7 @@ impl Http {
 
     /// Asks, again and again where that may help.
     pub(crate) async fn get(&self, request: &Request) -> Result<Answer> {
-        retrying(&self.retry, async || self.once(request).await).await
+        retrying(&self.retry, || self.once(request)).await
     }
 
     async fn once(&self, request: &Request) -> Result<Answer> {

@@ -12,5 +12,5 @@ pub use budget::{Budget, Window};
 pub use config::NetConfig;
 
 pub(crate) use answer::Answer;
-pub(crate) use http::{Http, Request};
+pub(crate) use http::{Http, Request, Told};
 pub(crate) use retry::{Pauses, retrying};

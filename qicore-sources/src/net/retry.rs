@@ -47,7 +47,10 @@ impl Pauses {
 
 /// Calls until it succeeds, until its error says that trying again does not help, or until the policy gives up; then the
 /// error is marked exhausted.
-pub(crate) async fn retrying<T>(policy: &RetryPolicy, mut call: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+pub(crate) async fn retrying<T, F: Future<Output = Result<T>>>(
+    policy: &RetryPolicy,
+    mut call: impl FnMut() -> F,
+) -> Result<T> {
     let mut pauses = Pauses::new(*policy);
     loop {
         let error = match call().await {

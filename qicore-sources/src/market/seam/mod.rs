@@ -176,6 +176,25 @@ impl Seam {
         }
     }
 
+    /// A range is being read, of a stream that is history alone.
+    pub(crate) fn begin(&mut self, range: &Range) {
+        match self.joint(range.stream) {
+            Some(Joint::Trades(seam)) => seam.begin(range),
+            Some(Joint::Candles(seam)) => seam.begin(range, Timestamp::now()),
+            None => {}
+        }
+    }
+
+    /// Where a stream goes on.
+    pub(crate) fn mark(&self, stream: Stream) -> Option<Mark> {
+        let (_, joint) = self.streams.iter().find(|(known, _)| *known == stream)?;
+        let place = match joint {
+            Joint::Trades(seam) => seam.place(),
+            Joint::Candles(seam) => seam.place(),
+        };
+        place.map(|place| mark((place.id, place.time)))
+    }
+
     /// A range could not be had for now: it is asked for again later.
     pub(crate) fn failed(&mut self, range: &Range, again: Timestamp) {
         match self.joint(range.stream) {

@@ -179,6 +179,13 @@ impl TradeSeam {
         }
     }
 
+    /// The history up to a mark is being read, and nothing comes live.
+    pub(super) fn begin(&mut self, range: &Range) {
+        let mut hole = Hole::new(self.next.unwrap_or(range.from), range.to);
+        hole.asked = true;
+        self.holes = vec![hole];
+    }
+
     pub(super) fn disrupted(&mut self) {
         self.disrupted = true;
         self.verify_at = None;

@@ -180,6 +180,11 @@ impl CandleSeam {
         }
     }
 
+    /// The history up to a mark is being read, and nothing comes live.
+    pub(super) fn begin(&mut self, range: &Range, now: Timestamp) {
+        (self.asked, self.now) = (Some(*range), now);
+    }
+
     /// What was held may have changed unseen: it is asked of the history, unless it comes again.
     pub(super) fn disrupted(&mut self) {
         self.disrupted = true;

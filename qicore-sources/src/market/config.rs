@@ -1,0 +1,148 @@
+//! What is wanted of a venue, and how it is reached.
+
+use std::time::Duration;
+
+use qicore_data::{Error, Result, RetryPolicy, Symbol, Timestamp, settings};
+use serde::Deserialize;
+
+use super::capture::{self, CaptureConfig};
+use super::seam::Order;
+use crate::net::{NetConfig, Window};
+use crate::venue::{Channel, Stream};
+
+/// The configuration of a venue's source: the same for all venues.
+///
+/// Without `from` and `to` it is live from now on; with `from`, history from then on comes first and is joined with what is
+/// live; with `to` as well it is history alone, and ends.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct MarketConfig {
+    /// The instruments, by their canonical names (`BTC/USD`).
+    pub symbols: Vec<Symbol>,
+    /// What is wanted of each of them: `trades`, `quotes`, `tickers`, `book`, `candles:1m`.
+    pub channels: Vec<Channel>,
+    /// History from this time on. Quotes, tickers and books have none.
+    pub from: Option<Timestamp>,
+    /// History up to this time, and nothing live.
+    pub to: Option<Timestamp>,
+    /// Whether bars that are still open are told whenever they change, marked so (`closed` is false).
+    pub open_candles: bool,
+    /// What comes first after something was missed: the rest of the stream in order (`strict`), or what is live
+    /// (`live-first`).
+    pub order: Order,
+    /// The depth of order books, in levels of each side, where the venue lets choose.
+    pub book_depth: Option<usize>,
+    /// The exchange that events get: for Binance `binance_us` is the separate venue of that name.
+    pub exchange: Option<String>,
+    /// The HTTP interface, where it is not the venue's own.
+    pub rest_url: Option<String>,
+    /// The WebSocket, where it is not the venue's own.
+    pub ws_url: Option<String>,
+    /// Coinbase: the HTTP interface of Coinbase Exchange, which has the history of trades.
+    pub exchange_url: Option<String>,
+    /// What may be asked over HTTP, where it is not what the venue documents. Empty: no limit.
+    pub limits: Option<Vec<Window>>,
+    /// The most streams of a connection, where it is to be fewer than the venue allows.
+    pub streams_per_connection: Option<usize>,
+    /// The most pages of a stream's history that are asked for side by side.
+    pub parallel: usize,
+    /// The most live events of a stream that wait for what was missed. Beyond that they are asked of the history too.
+    pub waiting: usize,
+    /// How long after its end a candle's last message is awaited.
+    #[serde(with = "settings::duration")]
+    pub candle_grace: Duration,
+    /// How long after a connection came back a silent stream is asked whether it has missed something.
+    #[serde(with = "settings::duration")]
+    pub verify_after: Duration,
+    /// How long the answer to a subscription is awaited.
+    #[serde(with = "settings::duration")]
+    pub answer_within: Duration,
+    /// A subscription that says nothing for so long is made anew; longer each time it does not help.
+    #[serde(with = "settings::duration")]
+    pub stale_after: Duration,
+    /// How long the pipeline may be behind, with all buffers full, before a connection is given up and made again later.
+    #[serde(with = "settings::duration")]
+    pub behind_for: Duration,
+    /// The pauses before a connection is made again. `retries` is not looked at: there is no end to them.
+    pub reconnect: RetryPolicy,
+    /// A copy of all that is received.
+    pub capture: Option<CaptureConfig>,
+    /// Connections.
+    pub net: NetConfig,
+}
+
+impl Default for MarketConfig {
+    fn default() -> Self {
+        Self {
+            symbols: Vec::new(),
+            channels: Vec::new(),
+            from: None,
+            to: None,
+            open_candles: false,
+            order: Order::Strict,
+            book_depth: None,
+            exchange: None,
+            rest_url: None,
+            ws_url: None,
+            exchange_url: None,
+            limits: None,
+            streams_per_connection: None,
+            parallel: 4,
+            waiting: 100_000,
+            candle_grace: Duration::from_secs(5),
+            verify_after: Duration::from_secs(5),
+            answer_within: Duration::from_secs(10),
+            stale_after: Duration::from_secs(120),
+            behind_for: Duration::from_secs(10),
+            reconnect: RetryPolicy::default().pauses(Duration::from_millis(250), Duration::from_secs(30)),
+            capture: None,
+            net: NetConfig::default(),
+        }
+    }
+}
+
+impl MarketConfig {
+    /// Whether it can be carried out, as far as can be told without asking the venue.
+    pub(super) fn check(&self) -> Result<()> {
+        let wrong = |message: &str| Err(Error::config("market", message));
+        if self.symbols.is_empty() {
+            return wrong("symbols is empty: name instruments, such as \"BTC/USD\"");
+        }
+        if self.channels.is_empty() {
+            return wrong("channels is empty: name some of trades, quotes, tickers, book, candles:1m");
+        }
+        if let Some(to) = self.to {
+            let Some(from) = self.from else {
+                return wrong("to is the end of a history: say in from where it begins");
+            };
+            if from >= to {
+                return wrong("from must be before to");
+            }
+            if to > Timestamp::now() {
+                return wrong("to is in the future: leave it out, and what is live follows on the history");
+            }
+            if let Some(channel) = self.channels.iter().find(|channel| !channel.is_kept()) {
+                return wrong(&format!(
+                    "no venue keeps a history of {channel}: trades and candles have one"
+                ));
+            }
+        }
+        if self.waiting == 0 || self.parallel == 0 || self.streams_per_connection == Some(0) {
+            return wrong("waiting, parallel and streams_per_connection must be above 0");
+        }
+        self.capture.as_ref().map_or(Ok(()), capture::check)
+    }
+
+    /// All channels of all symbols, each once.
+    pub(super) fn streams(&self) -> Vec<Stream> {
+        let mut streams: Vec<_> = self
+            .symbols
+            .iter()
+            .flat_map(|symbol| self.channels.iter().map(|channel| Stream::new(*symbol, *channel)))
+            .collect();
+        streams.sort_unstable();
+        streams.dedup();
+        streams
+    }
+}

@@ -1,0 +1,240 @@
+//! A venue's history of a stretch of time.
+
+use std::time::Duration;
+
+use qicore_data::{
+    Batch, Checkpoint, Content, Data, Error, ErrorKind, Event, Lane, LaneEnd, Offsets, Position, Progress, Result,
+    Resume, Timestamp, TradeId,
+};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::client::Client;
+use super::pages::Pages;
+use super::seam::{Out, Rules, Seam};
+use crate::venue::{Channel, Mark, Range};
+
+/// A bar that the venue should have by now and does not tell is asked for again after this.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The history of some streams, each a lane; see [`Market`](super::Market).
+///
+/// Offsets are those of the venue: a trade's id, a candle's open time in seconds. So the same event has the same offset in
+/// every run, whatever pages it came in, and sinks that are not equally far are each given what they miss.
+#[derive(Debug)]
+pub(super) struct History {
+    lanes: Vec<Progressing>,
+    told: mpsc::Receiver<Told>,
+    tasks: JoinSet<()>,
+}
+
+/// How far a stream is.
+#[derive(Debug)]
+struct Progressing {
+    range: Range,
+    at: Timestamp,
+}
+
+/// What a stream's task tells.
+#[derive(Debug)]
+struct Told {
+    lane: usize,
+    result: Result<(Batch, Timestamp)>,
+}
+
+impl History {
+    /// Begins to read, each stream from where its lane goes on.
+    pub(super) async fn begin(
+        client: Client,
+        ranges: Vec<Range>,
+        rules: Rules,
+        parallel: usize,
+        resume: &dyn Resume,
+    ) -> Result<Self> {
+        let (sender, told) = mpsc::channel(16);
+        let mut history = Self {
+            lanes: Vec::new(),
+            told,
+            tasks: JoinSet::new(),
+        };
+        for range in ranges {
+            let lane = lane(&client, &range);
+            let from = resume.checkpoint(&lane).await?;
+            let mut reader = Reader::new(client.clone(), lane, range, rules, parallel, from.as_deref())?;
+            let at = history.lanes.len();
+            history.lanes.push(Progressing {
+                range,
+                at: reader.seam.mark(range.stream).map_or(range.from.time, |mark| mark.time),
+            });
+            let sender = sender.clone();
+            history.tasks.spawn(async move {
+                loop {
+                    let result = reader.next().await;
+                    let over = result.as_ref().map_or(true, |(batch, _)| batch.end.is_some());
+                    if sender.send(Told { lane: at, result }).await.is_err() || over {
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(history)
+    }
+
+    /// See [`Source::next_batch`](qicore_data::Source::next_batch).
+    pub(super) async fn next_batch(&mut self) -> Result<Option<Batch>> {
+        let Some(Told { lane, result }) = self.told.recv().await else {
+            return Ok(None);
+        };
+        let (batch, at) = result?;
+        self.lanes[lane].at = at;
+        Ok(Some(batch))
+    }
+
+    /// In bars, where it is bars alone; else in hours of market time.
+    pub(super) fn progress(&self) -> Progress {
+        let bar = |lane: &Progressing| match lane.range.stream.channel {
+            Channel::Candles(timeframe) => timeframe.length(),
+            _ => None,
+        };
+        let bars = self.lanes.iter().all(|lane| bar(lane).is_some());
+        let count = |lane: &Progressing, length: Duration| {
+            let unit = bar(lane).filter(|_| bars).unwrap_or(Duration::from_secs(1));
+            (length.as_nanos() / unit.as_nanos()) as u64
+        };
+        let sum = |length: fn(&Progressing) -> Duration| self.lanes.iter().map(|lane| count(lane, length(lane))).sum();
+        Progress {
+            done: sum(|lane| lane.at.min(lane.range.to.time).since(lane.range.from.time)),
+            total: Some(sum(|lane| lane.range.to.time.since(lane.range.from.time))),
+            unit: if bars { "candles" } else { "seconds of the market" },
+        }
+    }
+}
+
+/// The lane of a stretch: another stretch is another lane.
+fn lane(client: &Client, range: &Range) -> Lane {
+    let exchange = client.protocol.context().exchange;
+    Lane::new(format!(
+        "{exchange}/{} {}..{}",
+        range.stream, range.from.time, range.to.time
+    ))
+}
+
+/// Reads one stream.
+struct Reader {
+    lane: Lane,
+    range: Range,
+    client: Client,
+    parallel: usize,
+    /// What is being read: what is left of the range.
+    asked: Range,
+    pages: Pages,
+    seam: Seam,
+    offset: u64,
+}
+
+impl Reader {
+    fn new(
+        client: Client,
+        lane: Lane,
+        range: Range,
+        rules: Rules,
+        parallel: usize,
+        from: Option<&Checkpoint>,
+    ) -> Result<Self> {
+        let mut seam = Seam::new([range.stream], |_| false, rules, Some(range.from.time));
+        if let Some(detail) = from.and_then(|from| from.position.detail.as_deref()) {
+            seam.resume(detail).map_err(|error| error.with("lane", &lane))?;
+        }
+        let mut reader = Self {
+            pages: Pages::new(client.clone(), range, parallel),
+            client,
+            lane,
+            range,
+            parallel,
+            asked: range,
+            seam,
+            offset: from.map_or(0, |from| from.position.offset),
+        };
+        reader.begin();
+        Ok(reader)
+    }
+
+    /// Asks from where the stream goes on.
+    fn begin(&mut self) {
+        self.asked = Range {
+            from: self.at(),
+            ..self.range
+        };
+        self.seam.begin(&self.asked);
+        self.pages = Pages::new(self.client.clone(), self.asked, self.parallel);
+    }
+
+    fn at(&self) -> Mark {
+        self.seam.mark(self.range.stream).unwrap_or(self.range.from)
+    }
+
+    /// The next batch that says something new, with how far it is.
+    async fn next(&mut self) -> Result<(Batch, Timestamp)> {
+        loop {
+            let (mut out, before) = (Out::default(), self.offset);
+            let page = self.pages.next().await?;
+            let told = page.is_none();
+            match page {
+                Some(events) => self.seam.page(self.range.stream, events, &mut out),
+                None => self.seam.told(&self.asked, &mut out),
+            }
+            let over = told && self.is_over();
+            let batch = self.batch(out.events)?;
+            if over {
+                return Ok((batch.ending(LaneEnd::Exhausted), self.range.to.time));
+            }
+            if self.offset > before {
+                return Ok((batch, self.at().time));
+            }
+            if told {
+                tokio::time::sleep(AGAIN).await;
+                self.begin();
+            }
+        }
+    }
+
+    /// Bars whose time has just passed may come yet.
+    fn is_over(&self) -> bool {
+        match self.range.stream.channel {
+            Channel::Candles(_) => self.at().time >= self.range.to.time,
+            _ => true,
+        }
+    }
+
+    /// A gap shares the offset of the event behind it: they stay together.
+    fn batch(&mut self, events: Vec<Event>) -> Result<Batch> {
+        let mut offsets = vec![0; events.len()];
+        let mut next = self.offset + 1;
+        for (offset, event) in offsets.iter_mut().zip(&events).rev() {
+            next = offset_of(event)?.unwrap_or(next);
+            *offset = next;
+        }
+        self.offset = offsets.last().copied().unwrap_or(self.offset).max(self.offset);
+        let position = Position::at(self.offset).with_detail(self.seam.detail());
+        Ok(Batch::new(
+            self.lane.clone(),
+            Content::Events(events, Offsets::Each(offsets)),
+            position,
+        ))
+    }
+}
+
+/// The place of an event in its lane: the same in every run.
+fn offset_of(event: &Event) -> Result<Option<u64>> {
+    match &event.data {
+        Data::Candle(_) => Ok(u64::try_from(event.timestamp.nanos() / 1_000_000_000).ok()),
+        Data::Trade(trade) => match trade.id {
+            Some(TradeId::Number(id)) => Ok(Some(id)),
+            _ => {
+                let message = "a trade of the history has no number: it cannot be told from others after a restart";
+                Err(Error::new(ErrorKind::Unsupported, "market.history", message).with("symbol", event.symbol))
+            }
+        },
+        _ => Ok(None),
+    }
+}

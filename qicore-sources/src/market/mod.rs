@@ -1,0 +1,350 @@
+//! A venue as a source: live, its history, or both joined.
+//!
+//! One machinery serves all venues: each of them is a [`Protocol`], which says what to ask and how to read the answer.
+//!
+//! - **Live** (`live`, `connection`, `books`): connections that are made again, subscriptions that are answered one by
+//!   one, order books that are never told while they are broken.
+//! - **History** (`history`, `pages`): ranges, page by page, under the venue's budget.
+//! - **The seam** (`seam`): joins the two, at the start and after each lost connection.
+//! - **Capture** (`capture`): a copy of everything received, for `replay`.
+
+mod books;
+mod capture;
+mod client;
+mod config;
+mod connection;
+mod fetch;
+mod history;
+mod live;
+mod pages;
+pub(crate) mod protocol;
+mod seam;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use qicore_data::{
+    Batch, BatchLimit, Decoded, Decoder, Error, Event, Frame, Lane, Mistakes, Progress, Result, Resume, Settings,
+    Source, SourceCapabilities, Symbol, Timestamp,
+};
+
+pub use capture::CaptureConfig;
+pub use config::MarketConfig;
+pub use seam::Order;
+
+use crate::net::ws::{self, Dialer};
+use crate::net::{Answer, Budget, NetConfig};
+use crate::venue::{Channel, Mark, Range, Stream};
+use capture::Tee;
+use client::Client;
+use connection::Shared;
+use history::History;
+use live::{Live, Setup};
+pub(crate) use pages::place;
+use protocol::{Offer, Protocol, unusable};
+use seam::Rules;
+
+/// Makes a venue's protocol of a configuration.
+pub(crate) type NewProtocol = fn(&MarketConfig) -> Result<Arc<dyn Protocol>>;
+
+/// A source of one venue. Made by the venue's `source()`:
+///
+/// ```no_run
+/// use qicore_sources::{Channel, kraken};
+/// use qicore_data::Timeframe;
+///
+/// # fn main() -> qicore_data::Result<()> {
+/// let live = kraken::source().symbols(["BTC/USD", "ETH/USD"])?.channels([Channel::Trades, Channel::Book]);
+/// let history = kraken::source()
+///     .symbols(["BTC/USD"])?
+///     .channels([Channel::Candles(Timeframe::H1)])
+///     .from("2026-11-01T00:00:00Z".parse().unwrap())
+///     .to("2026-11-20T00:00:00Z".parse().unwrap());
+/// # Ok(()) }
+/// ```
+///
+/// # What is promised
+/// Of trades each id comes once, and of candles each closed bar once (and again, with a higher `revision`, where the venue
+/// revises it), over lost connections and restarts: what was missed is asked of the venue's history. What it no longer has is
+/// told by a `gap` of reason `provider`. Quotes, tickers and books have no history: what was missed of them is told by
+/// a `gap` of reason `disconnect`, `sequence`, `checksum` or `overflow`, and a book goes on with a snapshot.
+///
+/// What venues ask of their clients (limits, pings, an end after 24 hours) is kept to.
+pub struct Market {
+    new: NewProtocol,
+    name: &'static str,
+    config: MarketConfig,
+    running: Running,
+}
+
+/// What is running.
+enum Running {
+    Nothing,
+    Live(Box<Live>),
+    History(History),
+}
+
+impl std::fmt::Debug for Market {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Market")
+            .field("name", &self.name)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Market {
+    pub(crate) fn new(name: &'static str, new: NewProtocol) -> Self {
+        Self::with(name, new, MarketConfig::default())
+    }
+
+    fn with(name: &'static str, new: NewProtocol, config: MarketConfig) -> Self {
+        Self {
+            new,
+            name,
+            config,
+            running: Running::Nothing,
+        }
+    }
+
+    /// The plugin of a configuration file.
+    pub(crate) fn build(
+        name: &'static str,
+        new: NewProtocol,
+        settings: &Settings,
+    ) -> Result<Box<dyn Source>, Mistakes> {
+        let config: MarketConfig = settings.read()?;
+        let market = Self::with(name, new, config);
+        market.protocol().map_err(|error| settings.mistake(error.message()))?;
+        Ok(Box::new(market))
+    }
+
+    /// Takes up a whole configuration. Mistakes in it are told by [`open`](Source::open).
+    #[must_use]
+    pub fn config(mut self, config: MarketConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets the instruments, by their canonical names.
+    ///
+    /// # Errors
+    /// A name that is not of the form `BASE/QUOTE`.
+    pub fn symbols<S: AsRef<str>>(mut self, symbols: impl IntoIterator<Item = S>) -> Result<Self> {
+        let symbols: Result<Vec<_>, _> = symbols.into_iter().map(|symbol| Symbol::new(symbol.as_ref())).collect();
+        self.config.symbols = symbols.map_err(|error| Error::config("market", error.to_string()))?;
+        Ok(self)
+    }
+
+    /// Sets what is wanted of each instrument.
+    #[must_use]
+    pub fn channels(mut self, channels: impl IntoIterator<Item = Channel>) -> Self {
+        self.config.channels = channels.into_iter().collect();
+        self
+    }
+
+    /// History from this time on comes first.
+    #[must_use]
+    pub fn from(mut self, from: Timestamp) -> Self {
+        self.config.from = Some(from);
+        self
+    }
+
+    /// History up to this time, and nothing live.
+    #[must_use]
+    pub fn to(mut self, to: Timestamp) -> Self {
+        self.config.to = Some(to);
+        self
+    }
+
+    /// Bars that are still open are told too, marked so.
+    #[must_use]
+    pub fn open_candles(mut self, open: bool) -> Self {
+        self.config.open_candles = open;
+        self
+    }
+
+    /// Sets what comes first after something was missed.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.config.order = order;
+        self
+    }
+
+    /// Sets where the venue is: its HTTP interface and its WebSocket.
+    #[must_use]
+    pub fn at(mut self, rest_url: impl Into<String>, ws_url: impl Into<String>) -> Self {
+        self.config.rest_url = Some(rest_url.into());
+        self.config.ws_url = Some(ws_url.into());
+        self
+    }
+
+    /// Sets how connections are made.
+    #[must_use]
+    pub fn net(mut self, net: NetConfig) -> Self {
+        self.config.net = net;
+        self
+    }
+
+    /// Keeps a copy of all that is received.
+    #[must_use]
+    pub fn capture(mut self, capture: CaptureConfig) -> Self {
+        self.config.capture = Some(capture);
+        self
+    }
+
+    /// The configuration, to be changed.
+    pub fn config_mut(&mut self) -> &mut MarketConfig {
+        &mut self.config
+    }
+
+    /// The venue's protocol, if all that is wanted can be had of it.
+    fn protocol(&self) -> Result<Arc<dyn Protocol>> {
+        self.config.check()?;
+        let protocol = (self.new)(&self.config)?;
+        for stream in self.config.streams() {
+            if let Offer::None(why) = protocol.offers(stream) {
+                return Err(unusable(format!("{} has no {}: {why}", self.name, stream.channel)));
+            }
+        }
+        Ok(protocol)
+    }
+
+    fn rules(&self, protocol: &dyn Protocol) -> Rules {
+        let (config, context) = (&self.config, protocol.context());
+        Rules {
+            exchange: context.exchange,
+            source: context.source,
+            order: config.order,
+            waiting: config.waiting,
+            verify_after: config.verify_after,
+            candles: protocol.candles().rules(config.candle_grace, config.open_candles),
+        }
+    }
+
+    async fn begin_history(&self, client: Client, rules: Rules, to: Timestamp, resume: &dyn Resume) -> Result<History> {
+        let from = self.config.from.unwrap_or(to);
+        let range = |stream: Stream| Range {
+            stream,
+            from: Mark::at(from),
+            to: Mark::at(match stream.channel {
+                Channel::Candles(timeframe) => timeframe.floor(to),
+                _ => to,
+            }),
+        };
+        let ranges = self.config.streams().into_iter().map(range).collect();
+        History::begin(client, ranges, rules, self.config.parallel, resume).await
+    }
+
+    async fn begin_live(
+        &self,
+        client: Client,
+        rules: Rules,
+        (tee, instruments): (Tee, Vec<Answer>),
+        resume: &dyn Resume,
+    ) -> Result<Live> {
+        let (config, protocol) = (&self.config, Arc::clone(&client.protocol));
+        let feed = protocol.feed();
+        let streams = config
+            .streams()
+            .into_iter()
+            .map(|stream| (stream, protocol.offers(stream) == Offer::Sent));
+        let (sender, reports) = live::reports();
+        let shared = Shared {
+            url: ws::url(&feed.url, &["ws", "wss"])?,
+            dialer: Dialer::new(&config.net)?,
+            tee,
+            connects: Budget::shared(&format!("connect {}", feed.url), [feed.connects]),
+            retry: config.reconnect,
+            answer_within: config.answer_within,
+            prelude: instruments,
+            reports: sender,
+            behind_for: config.behind_for,
+            feed,
+            protocol: Arc::clone(&protocol),
+        };
+        let setup = Setup {
+            config: config.clone(),
+            lane: Lane::new(protocol.context().exchange.as_str()),
+            rules,
+            streams: streams.collect(),
+            shared,
+            reports,
+        };
+        Live::begin(client, setup, resume).await
+    }
+}
+
+#[async_trait]
+impl Source for Market {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn capabilities(&self) -> SourceCapabilities {
+        match self.config.to {
+            Some(_) => SourceCapabilities::default().replayable().finite(),
+            None => SourceCapabilities::default(),
+        }
+    }
+
+    async fn open(&mut self, resume: Arc<dyn Resume>) -> Result<()> {
+        self.running = Running::Nothing;
+        let protocol = self.protocol()?;
+        let rules = self.rules(protocol.as_ref());
+        let tee = match &self.config.capture {
+            Some(capture) => Tee::new(capture, protocol.context().exchange.as_str())?,
+            None => Tee::default(),
+        };
+        let client = Client::new(protocol, &self.config.net, tee.clone())?;
+        let instruments = client.instruments(&self.config.symbols).await?;
+        instruments.iter().for_each(|answer| tee.instruments(answer));
+        self.running = match self.config.to {
+            Some(to) => Running::History(self.begin_history(client, rules, to, resume.as_ref()).await?),
+            None => {
+                let live = self
+                    .begin_live(client, rules, (tee, instruments), resume.as_ref())
+                    .await?;
+                Running::Live(Box::new(live))
+            }
+        };
+        Ok(())
+    }
+
+    async fn next_batch(&mut self, limit: BatchLimit) -> Result<Option<Batch>> {
+        match &mut self.running {
+            Running::Nothing => Ok(None),
+            Running::Live(live) => live.next_batch(limit).await.map(Some),
+            Running::History(history) => history.next_batch().await,
+        }
+    }
+
+    /// For the messages that could not be decoded.
+    fn decoder(&self, _lane: &Lane) -> Result<Box<dyn Decoder>> {
+        Ok(Box::new(Undecodable))
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        match &self.running {
+            Running::History(history) => Some(history.progress()),
+            _ => None,
+        }
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.running = Running::Nothing;
+        Ok(())
+    }
+}
+
+/// Rejects each frame with the reason that its channel carries: events are decoded where connections are.
+struct Undecodable;
+
+impl Decoder for Undecodable {
+    fn decode(&mut self, frame: &Frame, _: &mut Vec<Event>) -> Result<Decoded> {
+        Err(Error::decode(
+            "market.decode",
+            frame.channel.as_deref().unwrap_or("it could not be read"),
+        ))
+    }
+}

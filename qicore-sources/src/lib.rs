@@ -70,6 +70,12 @@ pub const SOURCES: &[Plugin<Box<dyn Source>>] = &[
         build!("binance", binance::build),
     ),
     Plugin::behind(
+        "coinbase",
+        "Coinbase Advanced Trade: live, history, or both joined",
+        "coinbase",
+        build!("coinbase", coinbase::build),
+    ),
+    Plugin::behind(
         "replay",
         "recorded sessions and stored data sets, at full speed or as recorded",
         "replay",

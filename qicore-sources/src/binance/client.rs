@@ -110,6 +110,8 @@ impl Protocol for Binance {
         Feed {
             // Combined streams name themselves, which a book ticker does in no other way.
             url: format!("{}/stream", self.feed.trim_end_matches('/')),
+            hello: Vec::new(),
+            names_refused: false,
             per_connection: 1024,
             per_message: 200,
             // Five a second, and the pongs count.
@@ -138,10 +140,10 @@ impl Protocol for Binance {
         Offer::Sent
     }
 
-    fn subscription(&self, id: u64, streams: &[Stream], begin: bool) -> Vec<String> {
+    fn subscription(&self, id: u64, streams: &[Stream], begin: bool) -> String {
         let method = if begin { "SUBSCRIBE" } else { "UNSUBSCRIBE" };
         let names: Vec<_> = streams.iter().map(name).collect();
-        vec![serde_json::json!({"method": method, "params": names, "id": id}).to_string()]
+        serde_json::json!({"method": method, "params": names, "id": id}).to_string()
     }
 
     fn control(&self, text: &str, pending: &mut Pending) {

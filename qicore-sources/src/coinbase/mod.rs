@@ -63,6 +63,7 @@
 //! Sources: docs.cdp.coinbase.com (`advanced-trade-asyncapi.json`, websocket-channels, exchange/reference,
 //! exchange/websocket-feed) and the recordings that the tests read.
 
+mod client;
 mod decoder;
 mod error;
 mod exchange;
@@ -74,5 +75,18 @@ mod sequence;
 mod trade_ids;
 pub mod wire;
 
+use qicore_data::{Mistakes, Settings, Source};
+
 pub use decoder::Decoder;
 pub(crate) use error::answer_error;
+
+use crate::Market;
+
+/// Coinbase as a source: [`Market`] tells what it does.
+pub fn source() -> Market {
+    Market::new("coinbase", client::Coinbase::new)
+}
+
+pub(crate) fn build(settings: &Settings) -> Result<Box<dyn Source>, Mistakes> {
+    Market::build("coinbase", client::Coinbase::new, settings)
+}

@@ -80,8 +80,9 @@ pub(super) struct Connection {
     ended: Option<Error>,
     decoder: Box<dyn Decoder>,
     pending: Pending,
-    /// Messages to send, as fast as the venue allows.
-    to_send: VecDeque<String>,
+    /// Messages to send, as fast as the venue allows, and one subscription after the other: so that it is known what an answer
+    /// without an id is the answer to.
+    to_send: VecDeque<Outgoing>,
     may_send: Arc<Budget>,
     next_request: u64,
     /// When the last thing came, and the last message.
@@ -98,6 +99,16 @@ pub(super) struct Connection {
     refused: Vec<(Stream, String)>,
     /// Told when the venue says that it is going to end the connection.
     leaving: Arc<Notify>,
+}
+
+/// A message to be sent.
+enum Outgoing {
+    /// Of which nobody awaits an answer.
+    Plain(String),
+    /// A subscription.
+    Subscription(Vec<Stream>),
+    /// The end of one.
+    End(Stream),
 }
 
 impl Connection {
@@ -133,9 +144,12 @@ impl Connection {
             leaving: Arc::default(),
         };
         connection.shared.tee.connected(&connection.name);
-        connection.subscribe(streams, true);
+        connection
+            .to_send
+            .extend(connection.shared.feed.hello.iter().cloned().map(Outgoing::Plain));
+        connection.subscribe(streams);
         let (_none, mut commands) = mpsc::channel(1);
-        while !connection.pending.is_done() {
+        while !connection.is_answered() {
             connection.turn(&mut commands).await?;
             connection.decode();
             if connection.events.len() > KEPT {
@@ -167,23 +181,28 @@ impl Connection {
         }
         let silent_at = self.alive + self.shared.feed.silence;
         let ping_at = self.ping_at.unwrap_or(silent_at);
-        let unanswered = !self.pending.is_done() && self.to_send.is_empty();
+        let unanswered = !self.pending.is_done();
+        let sends = match self.to_send.front() {
+            Some(Outgoing::Subscription(_)) => !unanswered,
+            Some(_) => true,
+            None => false,
+        };
         let may_send = Arc::clone(&self.may_send);
         tokio::select! {
             biased;
             incoming = self.socket.next() => self.take(incoming),
-            permit = may_send.take(1), if !self.to_send.is_empty() => {
+            permit = may_send.take(1), if sends => {
                 drop(permit);
                 self.send_next().await?;
             }
             Some(Command::Resubscribe(stream)) = commands.recv() => {
-                self.subscribe(&[stream], false);
-                self.subscribe(&[stream], true);
+                self.to_send.push_back(Outgoing::End(stream));
+                self.subscribe(&[stream]);
             }
             () = sleep_until(ping_at), if self.ping_at.is_some() => {
                 if let Some((every, text)) = self.shared.feed.ping {
                     self.ping_at = Some(Instant::now() + every);
-                    self.to_send.push_back(text.to_owned());
+                    self.to_send.push_back(Outgoing::Plain(text.to_owned()));
                 }
             }
             () = sleep_until(silent_at) => {
@@ -198,26 +217,57 @@ impl Connection {
         Ok(())
     }
 
-    fn subscribe(&mut self, streams: &[Stream], begin: bool) {
-        for streams in streams.chunks(self.shared.feed.per_message.max(1)) {
-            let id = self.next_request;
-            self.next_request += 1;
-            if begin {
-                self.pending.asked(id, streams);
-            }
-            self.to_send
-                .extend(self.shared.protocol.subscription(id, streams, begin));
-        }
-        self.answers_due = Instant::now() + self.shared.answer_within;
+    fn subscribe(&mut self, streams: &[Stream]) {
+        let together = self.shared.protocol.together(streams);
+        let messages = together
+            .iter()
+            .flat_map(|streams| streams.chunks(self.shared.feed.per_message.max(1)));
+        let messages: Vec<_> = messages
+            .map(|streams| Outgoing::Subscription(streams.to_vec()))
+            .collect();
+        self.to_send.extend(messages);
+    }
+
+    /// Whether all subscriptions have been sent, and answered.
+    fn is_answered(&self) -> bool {
+        let waiting = self
+            .to_send
+            .iter()
+            .any(|message| matches!(message, Outgoing::Subscription(_)));
+        self.pending.is_done() && !waiting
     }
 
     async fn send_next(&mut self) -> Result<()> {
-        let Some(text) = self.to_send.pop_front() else {
-            return Ok(());
+        let id = self.next_request;
+        let protocol = &self.shared.protocol;
+        let text = match self.to_send.pop_front() {
+            None => return Ok(()),
+            Some(Outgoing::Plain(text)) => text,
+            Some(Outgoing::End(stream)) => {
+                self.next_request += 1;
+                protocol.subscription(id, &[stream], false)
+            }
+            Some(Outgoing::Subscription(streams)) => {
+                self.next_request += 1;
+                self.pending.asked(id, &streams);
+                self.answers_due = Instant::now() + self.shared.answer_within;
+                protocol.subscription(id, &streams, true)
+            }
         };
         self.shared.tee.sent(&self.name, &text);
-        self.answers_due = Instant::now() + self.shared.answer_within;
         self.socket.send(text).await
+    }
+
+    /// What the venue has refused. Of several streams in one request it does not say which: they are asked for one by one.
+    fn sort_out_refused(&mut self) {
+        let refused = self.pending.take_refused();
+        if refused.len() > 1 && self.pending.is_done() && !self.shared.feed.names_refused {
+            for (stream, _) in refused {
+                self.subscribe(&[stream]);
+            }
+        } else {
+            self.refused.extend(refused);
+        }
     }
 
     /// Takes what came, and what has come with it.
@@ -269,7 +319,7 @@ impl Connection {
                 }
             }
         }
-        self.refused.append(&mut self.pending.take_refused());
+        self.sort_out_refused();
         if self.pending.take_leaving() {
             self.leaving.notify_one();
         }

@@ -264,6 +264,10 @@ impl Live {
 
     #[cold]
     fn stray(&mut self, event: &Event) {
+        // A venue's one channel may tell more than one of ours.
+        if self.routes.iter().any(|route| route.stream.symbol == event.symbol) {
+            return;
+        }
         self.stray += 1;
         if self.stray.is_power_of_two() {
             let (symbol, kind) = (event.symbol, event.data.event_type());

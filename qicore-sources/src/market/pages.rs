@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use qicore_data::{Data, Error, ErrorKind, Event, Result, TradeId};
+use qicore_data::{Data, Error, ErrorKind, Event, Gap, GapReason, Result, Timestamp, TradeId};
 use tokio::task::JoinHandle;
 
 use super::client::Client;
@@ -19,6 +19,8 @@ pub(super) struct Pages {
     under_way: VecDeque<Asked>,
     /// The place of the last event given.
     last: Option<Mark>,
+    /// Nothing before this is wanted: an id that stands for a time may be a little early.
+    not_before: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,7 @@ impl Pages {
             parallel: parallel.max(1),
             under_way: VecDeque::new(),
             last: None,
+            not_before: range.from.id.is_none().then_some(range.from.time),
         }
     }
 
@@ -63,7 +66,29 @@ impl Pages {
             self.progress(&range)?;
         }
         self.ask_ahead();
-        Ok(Some(self.in_order(&range, events)))
+        let rows = events.len();
+        let mut events = self.in_order(&range, events);
+        if let (Covers::Newest(most), Some(first)) = (covers, events.first())
+            && rows >= most
+            && first.timestamp > range.from.time
+        {
+            let gap = self.out_of_reach(&range, first);
+            events.insert(0, gap);
+        }
+        Ok(Some(events))
+    }
+
+    /// What lies before the oldest row that the venue gives.
+    fn out_of_reach(&self, range: &Range, first: &Event) -> Event {
+        let gap = Gap {
+            from: range.from.time,
+            to: first.timestamp,
+            reason: GapReason::Provider,
+            missed: None,
+        };
+        let mut event = Event::new(first.exchange, first.symbol, first.timestamp, first.source, gap);
+        event.received = first.received;
+        event
     }
 
     /// A rest that begins where the page began would be asked for again and again.
@@ -98,7 +123,7 @@ impl Pages {
             self.under_way.push_back(Asked { range, covers, task });
             match covers {
                 Covers::Until(mark) => self.rest = range.behind(mark),
-                Covers::All => {}
+                Covers::All | Covers::Newest(_) => {}
                 Covers::Told => return,
             }
         }
@@ -109,7 +134,7 @@ impl Pages {
         let wanted = |event: &Event| {
             let of_stream = event.symbol == range.stream.symbol
                 && crate::venue::Channel::of(&event.data) == Some(range.stream.channel);
-            of_stream && range.contains(&place(event))
+            of_stream && range.contains(&place(event)) && self.not_before.is_none_or(|time| event.timestamp >= time)
         };
         events.retain(wanted);
         let key = |event: &Event| (place(event).id, event.timestamp);

@@ -33,8 +33,13 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
     /// Whether, and how, it has a stream.
     fn offers(&self, stream: Stream) -> Offer;
 
-    /// The message that subscribes to streams, or ends that. `id` is the request's, where the venue has such.
-    fn subscription(&self, id: u64, streams: &[Stream], begin: bool) -> Vec<String>;
+    /// Streams that one message can subscribe to, in groups. By default all of them.
+    fn together(&self, streams: &[Stream]) -> Vec<Vec<Stream>> {
+        vec![streams.to_vec()]
+    }
+
+    /// The message that subscribes to streams of one group, or ends that. `id` is the request's, where the venue has such.
+    fn subscription(&self, id: u64, streams: &[Stream], begin: bool) -> String;
 
     /// Reads a message that is no data, for what it says of subscriptions.
     fn control(&self, text: &str, pending: &mut Pending);
@@ -79,6 +84,10 @@ pub(crate) struct Feed {
     pub(crate) url: String,
     /// The most streams of a connection.
     pub(crate) per_connection: usize,
+    /// What is said first.
+    pub(crate) hello: Vec<String>,
+    /// It says which stream of a request it refuses.
+    pub(crate) names_refused: bool,
     /// The most streams of a message that subscribes.
     pub(crate) per_message: usize,
     /// The most messages that a connection may send.
@@ -149,6 +158,8 @@ pub(crate) struct Ask {
 pub(crate) enum Covers {
     /// All that there is of it.
     All,
+    /// All that there is, but of no more than so many of the newest rows.
+    Newest(usize),
     /// What lies before a mark: the rest can be asked for at the same time.
     Until(Mark),
     /// Only the answer tells.
@@ -225,6 +236,18 @@ impl Pending {
     pub(super) fn take_leaving(&mut self) -> bool {
         std::mem::take(&mut self.leaving)
     }
+}
+
+/// Streams by their channel: for venues whose messages name one channel and several symbols.
+pub(crate) fn by_channel(streams: &[Stream], same: impl Fn(&Stream, &Stream) -> bool) -> Vec<Vec<Stream>> {
+    let mut groups: Vec<Vec<Stream>> = Vec::new();
+    for stream in streams {
+        match groups.iter_mut().find(|group| same(&group[0], stream)) {
+            Some(group) => group.push(*stream),
+            None => groups.push(vec![*stream]),
+        }
+    }
+    groups
 }
 
 /// A venue that cannot be used as configured.

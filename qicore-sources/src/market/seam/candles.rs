@@ -194,6 +194,8 @@ impl CandleSeam {
     pub(super) fn page(&mut self, events: Vec<Event>, out: &mut Out) {
         for event in events {
             let (Some(bar), Some(next)) = (candle(&event), self.next) else {
+                // What the venue does not reach back to.
+                out.events.push(event);
                 continue;
             };
             if event.timestamp < next {

@@ -1,0 +1,5 @@
+//! Clients of venues against the local venue.
+#![cfg(all(feature = "binance", feature = "coinbase", feature = "kraken"))]
+
+mod common;
+mod joined;

@@ -25,9 +25,14 @@
 
 mod checksum;
 mod decoder;
+mod error;
 mod instruments;
 mod names;
+mod pairs;
 mod parse;
+mod precision;
+mod rest;
+mod v2;
 pub mod wire;
 
 use qicore_data::Error;

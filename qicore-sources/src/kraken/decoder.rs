@@ -73,10 +73,14 @@ impl Decoder {
         let Err(error) = control else {
             return Ok(Decoded::Control);
         };
-        let probe = serde_json::from_str::<wire::v2::Probe<'_>>(text).ok();
-        match probe.map(|probe| (probe.channel, probe.method)) {
-            Some((Some(channel), _)) => self.version_2(&channel, text, frame, out),
-            Some((None, Some(method))) => self.method(&method, text).map(|()| Decoded::Control),
+        match serde_json::from_str(text) {
+            Ok(wire::v2::Probe {
+                channel: Some(channel), ..
+            }) => self.version_2(&channel, text, frame, out),
+            Ok(wire::v2::Probe {
+                method: Some(method), ..
+            }) => self.method(&method, text).map(|()| Decoded::Control),
+            Ok(wire::v2::Probe { success: Some(_), .. }) => Ok(Decoded::Control),
             _ => Err(error::unasked(text).unwrap_or(error)),
         }
     }

@@ -53,7 +53,7 @@ pub(super) fn rest(native: &str) -> Option<Symbol> {
     if native.contains('/') {
         return symbol(native).ok();
     }
-    if !native.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    if !native.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
         return None;
     }
     let (base, quote) = match native.len() {
@@ -131,6 +131,7 @@ mod tests {
             ("RLUSDUSD", "RLUSD/USD"),
             ("USDTUSD", "USDT/USD"),
             ("1INCHEUR", "1INCH/EUR"),
+            ("ETH2.SETH", "ETH2.S/ETH"),
             ("XBT/USD", "BTC/USD"),
         ] {
             assert_eq!(rest(native).map(|symbol| symbol.as_str()), Some(usual), "{native}");

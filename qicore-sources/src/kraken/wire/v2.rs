@@ -22,6 +22,8 @@ pub struct Probe<'a> {
     /// What is answered or asked (`subscribe`).
     #[serde(borrow)]
     pub method: Option<Cow<'a, str>>,
+    /// Whether a request was granted: all that is told of one that could not be read, besides an error.
+    pub success: Option<bool>,
 }
 
 /// A data message of any channel but `book`.

@@ -152,6 +152,7 @@ impl Digits {
 
     /// Gives the number at the end of the text the zeros that it has lost. Those that it has beyond the scale go, and
     /// other digits stay: such a number is not of that precision.
+    #[cold]
     fn rescale(&mut self, from: u32, to: u32) {
         for _ in from..to {
             self.text.push(b'0');

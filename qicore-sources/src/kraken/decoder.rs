@@ -58,16 +58,16 @@ impl Decoder {
 
     /// What is told by neither a URL nor the context is told by its form.
     fn form(&mut self, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
+        if text.trim_ascii_start().starts_with('[') {
+            self.data(text, frame, out)?;
+            return Ok(Decoded::Data);
+        }
         // As Kraken writes data of v2: the channel is told without reading twice.
         let channel = text.strip_prefix("{\"channel\":\"");
         if let Some((channel, _)) = channel.and_then(|rest| rest.split_once('"'))
             && !channel.contains('\\')
         {
             return self.version_2(channel, text, frame, out);
-        }
-        if text.trim_ascii_start().starts_with('[') {
-            self.data(text, frame, out)?;
-            return Ok(Decoded::Data);
         }
         let control = control(text);
         let Err(error) = control else {

@@ -174,6 +174,7 @@ impl Pairs {
 
 impl Pair {
     /// The book of a depth over WebSocket v1: almost always the only one.
+    #[inline]
     pub(super) fn book(&mut self, depth: usize) -> &mut BookState {
         let at = self
             .books
@@ -198,6 +199,7 @@ impl BookState {
 
     /// Takes up a message and compares checksums. A book that is found to differ is dropped: until the next snapshot
     /// there is nothing to compare with.
+    #[inline]
     pub(super) fn take_up(&mut self, message: &wire::Book) -> Option<Checksum> {
         if message.snapshot && self.book.is_none() {
             self.book = Some(VerifiedBook::new(self.depth));

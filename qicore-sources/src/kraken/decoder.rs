@@ -1,12 +1,10 @@
-use std::collections::HashMap;
-
 use qicore_data::{Checksum, Data, Decoded, Error, ErrorKind, Event, Frame, Result, Symbol, Timestamp};
+use serde::Deserialize;
 use serde::de::DeserializeSeed;
-use serde::{Deserialize, Serialize};
 
-use super::checksum::VerifiedBook;
+use super::pairs::Pairs;
 use super::parse::{self, Channel};
-use super::{excerpt, instruments, malformed, names, wire};
+use super::{error, excerpt, instruments, malformed, rest, v2, wire};
 use crate::VenueContext;
 
 /// Events of WebSocket v1 that carry no market data: the server's, then the client's own, which recordings of both
@@ -22,16 +20,18 @@ const CONTROL: [&str; 8] = [
     "ping",
 ];
 
-/// Decodes one lane of Kraken: WebSocket v1 messages, and the list of pairs over HTTP.
+/// Decodes one lane of Kraken: messages of WebSocket v1 or v2, and answers over HTTP.
 ///
 /// Where checksums are verified it maintains the books that are subscribed to. They are its state, and go into the
 /// lane's checkpoint.
 #[derive(Debug)]
 pub struct Decoder {
-    context: VenueContext,
-    pairs: Pairs,
+    pub(super) context: VenueContext,
+    pub(super) pairs: Pairs,
     /// The book message at hand, kept for its memory.
     message: wire::Book,
+    /// The books of a message of v2, likewise.
+    pub(super) books: v2::Books,
     /// The trades at hand, likewise.
     trades: Vec<wire::Trade>,
 }
@@ -43,6 +43,7 @@ impl Decoder {
             context: context.clone(),
             pairs: Pairs::default(),
             message: wire::Book::default(),
+            books: v2::Books::default(),
             trades: Vec::new(),
         }
     }
@@ -53,6 +54,45 @@ impl Decoder {
             Some(url) if url.starts_with("http") => url.split(['?', '#']).next()?.rsplit('/').next(),
             _ => self.context.channel.as_deref()?.strip_prefix("rest_"),
         }
+    }
+
+    /// What is told by neither a URL nor the context is told by its form.
+    fn form(&mut self, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
+        if text.trim_ascii_start().starts_with('[') {
+            self.data(text, frame, out)?;
+            return Ok(Decoded::Data);
+        }
+        // As Kraken writes data of v2: the channel is told without reading twice.
+        let channel = text.strip_prefix("{\"channel\":\"");
+        if let Some((channel, _)) = channel.and_then(|rest| rest.split_once('"'))
+            && !channel.contains('\\')
+        {
+            return self.version_2(channel, text, frame, out);
+        }
+        let control = control(text);
+        let Err(error) = control else {
+            return Ok(Decoded::Control);
+        };
+        match serde_json::from_str(text) {
+            Ok(wire::v2::Probe {
+                channel: Some(channel), ..
+            }) => self.version_2(&channel, text, frame, out),
+            Ok(wire::v2::Probe {
+                method: Some(method), ..
+            }) => self.method(&method, text).map(|()| Decoded::Control),
+            Ok(wire::v2::Probe { success: Some(_), .. }) => Ok(Decoded::Control),
+            _ => Err(error::unasked(text).unwrap_or(error)),
+        }
+    }
+
+    fn answer(&mut self, endpoint: &str, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
+        if endpoint == "AssetPairs" {
+            let precisions = instruments::asset_pairs(text, frame, &self.context, out)?;
+            self.learn_precisions(precisions);
+        } else {
+            rest::answer(endpoint, text, frame, &self.context, out)?;
+        }
+        Ok(Decoded::Data)
     }
 
     fn data(&mut self, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
@@ -137,172 +177,49 @@ impl qicore_data::Decoder for Decoder {
     fn decode(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
         let text = std::str::from_utf8(&frame.payload)
             .map_err(|error| Error::decode("kraken.decode", "the payload is not UTF-8").with_source(error))?;
-        match self.endpoint(frame) {
-            Some("AssetPairs") => {
-                instruments::asset_pairs(text, frame, &self.context, out)?;
-                return Ok(Decoded::Data);
-            }
-            Some(endpoint) => {
-                let message = "no decoder for this REST endpoint; known: AssetPairs";
-                return Err(Error::new(ErrorKind::Unsupported, "kraken.decode", message).with("endpoint", endpoint));
-            }
-            None => {}
+        let (events, pairs) = (out.len(), self.pairs.len());
+        let endpoint = self.endpoint(frame).map(str::to_owned);
+        let decoded = match endpoint {
+            Some(endpoint) => self.answer(&endpoint, text, frame, out),
+            None => self.form(text, frame, out),
+        };
+        // What is refused leaves nothing behind.
+        if decoded.is_err() {
+            out.truncate(events);
+            self.pairs.truncate(pairs);
         }
-        if text.trim_ascii_start().starts_with('[') {
-            self.data(text, frame, out)?;
-            return Ok(Decoded::Data);
-        }
-        control(text).map(|()| Decoded::Control)
+        decoded
     }
 
     fn reconnected(&mut self, lost: Timestamp, back: Timestamp, out: &mut Vec<Event>) -> Result<()> {
-        for book in self.pairs.all.iter_mut().flat_map(|pair| &mut pair.books) {
-            book.book = None;
-        }
-        let symbols = self.pairs.all.iter().map(|pair| pair.symbol);
-        self.context.disconnected(symbols, (lost, back), out);
+        self.pairs.drop_books();
+        self.context.disconnected(self.pairs.symbols(), (lost, back), out);
         Ok(())
     }
 
     fn snapshot(&self) -> Result<Option<Box<str>>> {
-        if self.pairs.all.is_empty() {
-            return Ok(None);
-        }
-        let state = serde_json::to_string(&self.pairs.all).map_err(|error| {
+        let state = self.pairs.snapshot().transpose().map_err(|error| {
             Error::new(ErrorKind::Internal, "kraken.snapshot", "the books cannot be written").with_source(error)
         })?;
-        Ok(Some(state.into()))
+        Ok(state.map(Into::into))
     }
 
     fn restore(&mut self, state: &str) -> Result<()> {
-        let all: Vec<Pair> = serde_json::from_str(state).map_err(|error| {
+        self.pairs = Pairs::restore(state).map_err(|error| {
             let message = "the stored state is damaged: delete the lane's checkpoint to start it anew";
             Error::new(ErrorKind::Checkpoint, "kraken.restore", message).with_source(error)
         })?;
-        let index = all
-            .iter()
-            .enumerate()
-            .map(|(at, pair)| (pair.native.clone(), at))
-            .collect();
-        self.pairs = Pairs { index, all };
         Ok(())
     }
 }
 
-/// Accepts the objects that carry no market data.
+/// Accepts the objects of v1, which carry no market data.
 fn control(text: &str) -> Result<()> {
     let read = serde_json::from_str(text);
-    let wire::Event { event } = read.map_err(|error| refused(text, malformed("kraken.event", error)))?;
+    let wire::Event { event } = read.map_err(|error| malformed("kraken.event", error))?;
     if CONTROL.contains(&&*event) {
         return Ok(());
     }
     let message = format!("unknown event {:?}; known: {}", excerpt(&event, 40), CONTROL.join(", "));
     Err(Error::decode("kraken.event", message))
-}
-
-/// The error of an object without `event`: `error`, unless the object is one of WebSocket v2.
-#[cold]
-fn refused(text: &str, error: Error) -> Error {
-    match serde_json::from_str::<wire::Version2<'_>>(text) {
-        Ok(message) if message.channel.is_some() || message.method.is_some() => {
-            let text = "a message of WebSocket v2, and this decodes v1 (wss://ws.kraken.com)";
-            let name = message.channel.or(message.method).unwrap_or_default();
-            Error::decode("kraken.event", text).with("message", excerpt(&name, 40))
-        }
-        _ => error,
-    }
-}
-
-/// The pairs seen in the lane, by native name.
-#[derive(Debug, Default)]
-struct Pairs {
-    index: HashMap<Box<str>, usize, rustc_hash::FxBuildHasher>,
-    all: Vec<Pair>,
-}
-
-/// A pair, and the books subscribed to. The form in a checkpoint too.
-#[derive(Debug, Serialize, Deserialize)]
-struct Pair {
-    native: Box<str>,
-    symbol: Symbol,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    books: Vec<BookState>,
-}
-
-/// A book, as far as it is known.
-#[derive(Debug, Serialize, Deserialize)]
-struct BookState {
-    depth: usize,
-    /// The time of the last book event.
-    last: Timestamp,
-    /// `None` before the first snapshot, and from a mismatch to the next.
-    book: Option<VerifiedBook>,
-}
-
-impl Pairs {
-    #[inline]
-    fn find(&mut self, native: &str, context: &VenueContext) -> Result<&mut Pair> {
-        let at = match self.index.get(native) {
-            Some(at) => *at,
-            None => self.learn(native, context)?,
-        };
-        Ok(&mut self.all[at])
-    }
-
-    #[cold]
-    fn learn(&mut self, native: &str, context: &VenueContext) -> Result<usize> {
-        let symbol = match context.symbols.get(native) {
-            Some(symbol) => symbol,
-            None => names::symbol(native).map_err(|error| {
-                Error::decode("kraken.pair", "the pair's name tells no symbol")
-                    .with_source(error)
-                    .with("pair", excerpt(native, 40))
-            })?,
-        };
-        let at = self.all.len();
-        self.index.insert(native.into(), at);
-        self.all.push(Pair {
-            native: native.into(),
-            symbol,
-            books: Vec::new(),
-        });
-        Ok(at)
-    }
-}
-
-impl Pair {
-    /// The book of a depth: almost always the only one.
-    fn book(&mut self, depth: usize) -> &mut BookState {
-        let at = self
-            .books
-            .iter()
-            .position(|book| book.depth == depth)
-            .unwrap_or_else(|| {
-                self.books.push(BookState {
-                    depth,
-                    last: Timestamp::UNKNOWN,
-                    book: None,
-                });
-                self.books.len() - 1
-            });
-        &mut self.books[at]
-    }
-}
-
-impl BookState {
-    /// Takes up a message and compares checksums. A book that is found to differ is dropped: until the next snapshot
-    /// there is nothing to compare with.
-    fn take_up(&mut self, message: &wire::Book) -> Option<Checksum> {
-        if message.snapshot && self.book.is_none() {
-            self.book = Some(VerifiedBook::new(self.depth));
-        }
-        let book = self.book.as_mut()?;
-        book.apply(message);
-        let sent = message.checksum?;
-        if book.checksum() == sent {
-            return Some(Checksum::Ok);
-        }
-        self.book = None;
-        Some(Checksum::Mismatch)
-    }
 }

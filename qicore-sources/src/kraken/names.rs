@@ -28,6 +28,58 @@ pub(super) fn is_fiat(currency: &str) -> bool {
     FIAT.contains(&currency)
 }
 
+/// Coins whose codes carry an `X`, and states' currencies whose codes carry a `Z`, in the names of pairs that are made
+/// of two such codes. Kraken marks no new ones.
+const MARKED: [(&str, &[&str]); 2] = [
+    (
+        "X",
+        &[
+            "DAO", "ETC", "ETH", "ICN", "LTC", "MLN", "NMC", "REP", "XBT", "XDG", "XLM", "XMR", "XRP", "XVN", "ZEC",
+        ],
+    ),
+    ("Z", &["AUD", "CAD", "EUR", "GBP", "JPY", "KRW", "USD"]),
+];
+
+/// What pairs are quoted in, longest first: `USDTUSD` is quoted in dollars, `XBTUSDT` is not quoted in `USDT` less one.
+const QUOTES: [&str; 17] = [
+    "PYUSD", "RLUSD", "USDC", "USDT", "AED", "AUD", "BTC", "CAD", "CHF", "DAI", "DOT", "ETH", "EUR", "GBP", "JPY",
+    "USD", "XBT",
+];
+
+/// The symbol of a name as the REST interface writes it, without a list of pairs: two marked codes (`XXBTZUSD`,
+/// `XETHXXBT`), else a base and a known quote (`XBTUSD`, `BCHEUR`, `USDTZUSD`), else a name with a stroke. `None` for
+/// any other name, as those of dark pools (`XBTUSD.d`) are.
+pub(super) fn rest(native: &str) -> Option<Symbol> {
+    if native.contains('/') {
+        return symbol(native).ok();
+    }
+    if !native.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
+        return None;
+    }
+    let (base, quote) = match native.len() {
+        // A quote has its mark only beside a base of four letters: `XTZUSD` and `TRXXBT` have none.
+        8 => match (unmarked(&native[..4]), unmarked(&native[4..])) {
+            (Some(base), Some(quote)) => (base, quote),
+            (None, Some(quote)) if native.starts_with("USDT") => ("USDT", quote),
+            _ => plain(native)?,
+        },
+        _ => plain(native)?,
+    };
+    Symbol::pair(currency(base), currency(quote)).ok()
+}
+
+/// A marked code without its mark.
+fn unmarked(code: &str) -> Option<&str> {
+    let unmarked = |(mark, codes): &(&str, &[&str])| code.strip_prefix(*mark).filter(|code| codes.contains(code));
+    MARKED.iter().find_map(unmarked)
+}
+
+/// The base and quote of a name without marks.
+fn plain(native: &str) -> Option<(&str, &str)> {
+    let quoted_in = |quote: &&'static str| native.strip_suffix(*quote).map(|base| (base, *quote));
+    QUOTES.iter().find_map(quoted_in).filter(|(base, _)| !base.is_empty())
+}
+
 /// The symbol of a name as WebSocket v1 and `wsname` write it: `XBT/CHF` is `BTC/CHF`.
 pub(super) fn symbol(native: &str) -> Result<Symbol, NameError> {
     match native.split_once('/') {
@@ -56,6 +108,36 @@ mod tests {
         }
         for native in ["XBTUSD", "", "/", "XBT/", "A /B"] {
             assert!(symbol(native).is_err(), "{native:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_rest_are_split() {
+        for (native, usual) in [
+            ("XXBTZUSD", "BTC/USD"),
+            ("XETHXXBT", "ETH/BTC"),
+            ("XXDGXXBT", "DOGE/BTC"),
+            ("ZEURZUSD", "EUR/USD"),
+            ("USDTZUSD", "USDT/USD"),
+            ("XBTUSD", "BTC/USD"),
+            ("XBTUSDT", "BTC/USDT"),
+            ("BCHEUR", "BCH/EUR"),
+            ("XTZUSD", "XTZ/USD"),
+            ("XTZETH", "XTZ/ETH"),
+            ("TRXXBT", "TRX/BTC"),
+            ("TRXETH", "TRX/ETH"),
+            ("XDGUSD", "DOGE/USD"),
+            ("XRPRLUSD", "XRP/RLUSD"),
+            ("RLUSDUSD", "RLUSD/USD"),
+            ("USDTUSD", "USDT/USD"),
+            ("1INCHEUR", "1INCH/EUR"),
+            ("ETH2.SETH", "ETH2.S/ETH"),
+            ("XBT/USD", "BTC/USD"),
+        ] {
+            assert_eq!(rest(native).map(|symbol| symbol.as_str()), Some(usual), "{native}");
+        }
+        for native in ["", "USD", "XBT", "XBTUSD.d", "XBTXYZ", "xbtusd", "BTC USD", "ÀÀÀÀ", "/"] {
+            assert_eq!(rest(native), None, "{native:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! From payloads to events, and from names of channels to what they are. Pure.
+//! From payloads of WebSocket v1 to events, and from names of channels to what they are. Pure.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ pub(super) fn checksum_gap(from: Timestamp, to: Timestamp) -> Data {
 /// The length of a candle channel's bars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Interval {
-    timeframe: Timeframe,
+    pub(super) timeframe: Timeframe,
     length: Duration,
 }
 
@@ -148,7 +148,8 @@ impl Channel {
     }
 }
 
-fn interval(minutes: u64) -> Result<Interval, Error> {
+/// The interval of so many minutes.
+pub(super) fn interval(minutes: u64) -> Result<Interval, Error> {
     let found = INTERVALS.iter().find(|(length, _)| *length == minutes);
     let interval = found.map(|(minutes, timeframe)| Interval {
         timeframe: *timeframe,

@@ -2,8 +2,8 @@
 //!
 //! WebSocket v1 data is an array `[channelID, payload, channel, pair]`, read as a [`Message`]; a book change of both
 //! sides may come as two payloads, `[channelID, {"a":…}, {"b":…}, channel, pair]`, read as a [`BookMessage`]. Since the
-//! channel comes after the payload, [`channel`] looks it up first. Objects are [`Event`]s (acknowledgements, heartbeats)
-//! or, over HTTP, a [`Response`].
+//! channel comes after the payload, [`channel`] looks it up first. Objects are [`Event`]s (acknowledgements, heartbeats),
+//! messages of WebSocket [`v2`] or, over HTTP, a [`Response`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,14 +17,22 @@ use serde_json::value::RawValue;
 use crate::venue::Append;
 
 pub use book::{Book, BookInto, BookLevel, BookMessage};
-pub use rest::{AssetPair, Members, Response};
+pub use rest::{
+    Answer, AssetPair, Depth, DepthLevel, Members, NumberSeconds, Response, RestOhlc, RestSpread, RestTicker,
+    RestTrade, Unread,
+};
 
-/// A JSON array that is read by position. What a venue adds at its end later is skipped.
+/// A JSON array that is read by position. What a venue adds at its end later is skipped; a last element that older
+/// answers lack stands in braces of its own.
 macro_rules! row {
-    ($(#[$meta:meta])* $row:ident $text:literal { $($(#[$doc:meta])* $field:ident: $type:ty,)+ }) => {
+    ($(#[$meta:meta])* $row:ident $text:literal { $($(#[$doc:meta])* $field:ident: $type:ty,)+ }
+     $({ $(#[$later_doc:meta])* $later:ident: $later_type:ty })?) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct $row { $($(#[$doc])* pub $field: $type,)+ }
+        pub struct $row {
+            $($(#[$doc])* pub $field: $type,)+
+            $($(#[$later_doc])* pub $later: Option<$later_type>,)?
+        }
 
         impl<'de> Deserialize<'de> for $row {
             #[inline]
@@ -37,7 +45,10 @@ macro_rules! row {
                     }
                     #[inline]
                     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<$row, A::Error> {
-                        let row = $row { $($field: element(&mut seq, stringify!($field))?,)+ };
+                        let row = $row {
+                            $($field: element(&mut seq, stringify!($field))?,)+
+                            $($later: seq.next_element()?,)?
+                        };
                         while seq.next_element::<IgnoredAny>()?.is_some() {}
                         Ok(row)
                     }
@@ -83,6 +94,7 @@ macro_rules! in_string {
 
 mod book;
 mod rest;
+pub mod v2;
 
 in_string! {
     /// Seconds since 1970 with a fraction.
@@ -283,15 +295,4 @@ pub struct Event<'a> {
     /// What it is (`heartbeat`, `subscriptionStatus`).
     #[serde(borrow)]
     pub event: Cow<'a, str>,
-}
-
-/// Enough of a message of WebSocket v2 to tell that it is one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Version2<'a> {
-    /// Where data is from (`trade`, `status`).
-    #[serde(borrow)]
-    pub channel: Option<Cow<'a, str>>,
-    /// What is answered or asked (`subscribe`).
-    #[serde(borrow)]
-    pub method: Option<Cow<'a, str>>,
 }

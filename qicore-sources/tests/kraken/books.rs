@@ -126,7 +126,7 @@ fn change(levels: &str, checksum: u32) -> String {
 }
 
 /// Bit by bit, as the definition has it.
-fn crc_of(text: &str) -> u32 {
+pub(crate) fn crc_of(text: &str) -> u32 {
     !text.bytes().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {
             if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 }

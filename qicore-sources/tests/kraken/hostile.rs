@@ -5,13 +5,16 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use qicore_data::{Decoded, Decoder as _, Frame};
 
-use crate::{context, decode, decoder, read_fixture};
+use crate::{context, decode, decoder, read_fixture, v2};
 
 /// A stream of one book, every change with a checksum.
 static CHECKED: LazyLock<String> =
     LazyLock::new(|| read_fixture("ws1_book_checksum/pks_orderbook-v1_first_half.jsonl"));
 
-/// A short message of each kind, and the start of that stream.
+/// The same over WebSocket v2.
+static SECOND: LazyLock<String> = LazyLock::new(|| read_fixture("ws2_book_checksum/pks_orderbook-v2_first_half.jsonl"));
+
+/// A short message of each kind, and the starts of those streams.
 static MESSAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let names = [
         "ws1_book_small/gct_7.json",
@@ -20,11 +23,20 @@ static MESSAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         "ws1_spread/gct_5.json",
         "ws1_ticker/cmp_ticker_spot_15.json",
         "ws1_trade/gct_all_0.json",
+        "ws2_level3/jk_IndividualBook_2_ack.json",
+        "ws2_level3/jk_IndividualBook_3.json",
+        "rest_Depth/xc_depth-data.json",
+        "rest_OHLC/jk_GetKlines.json",
+        "rest_Spread/xc_spreads-data.json",
+        "rest_Ticker/fetch_ticker.json",
+        "rest_Trades/jk_GetTradeHistory.json",
     ];
     let named = names.iter().map(|name| read_fixture(name).into_bytes());
     let checked = CHECKED.lines().take(40).map(|line| line.as_bytes().to_vec());
     let pairs = r#"{"error":[],"result":{"ADAUSD":{"altname":"ADAUSD","wsname":"ADA/USD","base":"ADA","quote":"ZUSD","pair_decimals":6,"lot_decimals":8,"tick_size":"0.000001"}}}"#;
-    named.chain(checked).chain([pairs.into()]).collect()
+    let second = SECOND.lines().take(10).map(|line| line.as_bytes().to_vec());
+    let messages = [pairs, v2::TRADES, v2::TICKER, v2::BARS, v2::INSTRUMENTS].map(|text| text.into());
+    named.chain(checked).chain(second).chain(messages).collect()
 });
 
 /// A change to a message: where, and what is put there instead of how much.
@@ -66,11 +78,11 @@ fn mutated(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes in both ways a payload may arrive. What is refused must leave nothing behind.
+/// Decodes in all ways a payload may arrive. What is refused must leave nothing behind.
 fn survive(payload: &[u8]) {
-    let mut named = context();
-    named.channel = Some("rest_AssetPairs".into());
-    for context in [context(), named] {
+    let endpoints = ["AssetPairs", "Depth", "OHLC", "Spread", "Ticker", "Trades"];
+    let named = endpoints.map(|endpoint| context().channel(Some(&format!("rest_{endpoint}"))));
+    for context in [context()].into_iter().chain(named) {
         let mut decoder = qicore_sources::kraken::Decoder::new(&context);
         let mut events = Vec::new();
         match decoder.decode(&Frame::new(0, payload.to_vec()), &mut events) {
@@ -102,10 +114,11 @@ proptest! {
 
     /// A refused frame takes nothing else with it: the lane decodes as if the frame were not there.
     #[test]
-    fn a_refused_frame_changes_nothing(at in 0usize..40, which in any::<prop::sample::Index>(), changes in changes()) {
+    fn a_refused_frame_changes_nothing(second: bool, at in 0usize..40, which in any::<prop::sample::Index>(), changes in changes()) {
         let bad = Frame::new(0, mutated(which.get(&MESSAGES[..]).clone(), &changes));
         let (mut disturbed, mut sound) = (decoder(), decoder());
-        for (nth, line) in CHECKED.lines().take(40).enumerate() {
+        let stream = if second { &SECOND } else { &CHECKED };
+        for (nth, line) in stream.lines().take(40).enumerate() {
             if nth == at && decode(&mut disturbed, &bad).is_ok() {
                 return Ok(());
             }
@@ -128,6 +141,14 @@ fn errors_quote_no_more_than_a_reader_wants() {
         format!(r#"[1,[],"trade","A/{long}"]"#),
         format!(r#"[1,[],"{long}","A/B"]"#),
         format!(r#"{{"event":"{long}"}}"#),
+        format!(r#"{{"method":"{long}"}}"#),
+        format!(r#"{{"channel":"{long}"}}"#),
+        format!(r#"{{"channel":"{long}","type":"update","data":[]}}"#),
+        format!(r#"{{"channel":"trade","type":"{long}","data":[]}}"#),
+        format!(r#"{{"channel":"book","type":"update","data":[{{"symbol":"{long}","bids":[],"asks":[]}}]}}"#),
+        format!(r#"{{"channel":"book","type":"update","data":[{{"symbol":"A/B","bids":[{{"price":1{long}}}]}}]}}"#),
+        format!(r#"{{"error":[],"result":{{"{long}":[],"last":1}}}}"#),
+        format!(r#"{{"error":[],"result":{{"XBTUSD":[["1","2","{long}","b","l",""]],"last":"{long}"}}}}"#),
         format!(r#"{{"error":["{long}"],"result":{{}}}}"#),
         format!(
             r#"{{"error":[],"result":{{"{long}":{{"altname":"","base":"","quote":"","pair_decimals":1,"lot_decimals":1}}}}}}"#

@@ -5,6 +5,9 @@ mod books;
 mod hostile;
 mod messages;
 mod recording;
+mod rest;
+mod v2;
+mod v2_books;
 
 use std::path::{Path, PathBuf};
 

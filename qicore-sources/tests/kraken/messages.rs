@@ -154,13 +154,6 @@ fn control_messages() {
         "unknown event \"addOrderStatus\"",
     );
     refused(r#"{"status":"ok"}"#, "missing field `event`");
-    let version_2 = [
-        r#"{"channel":"trade","type":"update","data":[]}"#,
-        r#"{"method":"subscribe","params":{"channel":"book"}}"#,
-    ];
-    for payload in version_2 {
-        refused(payload, "WebSocket v2");
-    }
 }
 
 #[test]
@@ -284,24 +277,26 @@ fn answers_over_http() {
     let (_, events) = decode(&mut Decoder::new(&named), &Frame::new(0, newer)).unwrap();
     assert_eq!(serde_json::to_string(&events[0]).unwrap(), expected);
 
-    for (body, why) in [
+    for (body, kind, why) in [
         (
             r#"{"error":["EQuery:Unknown asset pair"]}"#,
+            ErrorKind::Config,
             "EQuery:Unknown asset pair",
         ),
         (
             r#"{"error":["WGeneral:slow","EService:Unavailable"],"result":{}}"#,
+            ErrorKind::Unavailable,
             "EService:Unavailable",
         ),
-        (r#"{"error":[]}"#, "neither an error nor a result"),
-        ("<html>", "expected value"),
-        (&newer.replace(":8,", ":29,"), "29 fractional digits"),
-        (&newer.replace("ADA/USD", "ADA USD"), "BASE/QUOTE"),
+        (r#"{"error":[]}"#, ErrorKind::Decode, "neither an error nor a result"),
+        ("<html>", ErrorKind::Decode, "expected value"),
+        (&newer.replace(":8,", ":29,"), ErrorKind::Decode, "29 fractional digits"),
+        (&newer.replace("ADA/USD", "ADA USD"), ErrorKind::Decode, "BASE/QUOTE"),
     ] {
         let context = context();
         let frame = Frame::new(0, body.to_owned()).channel(PAIRS);
         let error = decode(&mut Decoder::new(&context), &frame).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
+        assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(why), "{error}");
         assert_eq!(
             context.symbols.get("ADAUSD"),
@@ -309,10 +304,10 @@ fn answers_over_http() {
             "nothing is learnt from what is refused"
         );
     }
-    let frame = Frame::new(0, newer).channel("https://api.kraken.com/0/public/Depth?pair=XBTUSD");
+    let frame = Frame::new(0, newer).channel("https://api.kraken.com/0/public/Assets?asset=XBT");
     let error = decode(&mut decoder(), &frame).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("endpoint=Depth"), "{error}");
+    assert!(error.to_string().contains("endpoint=Assets"), "{error}");
 }
 
 #[test]

@@ -76,6 +76,12 @@ pub const SOURCES: &[Plugin<Box<dyn Source>>] = &[
         build!("coinbase", coinbase::build),
     ),
     Plugin::behind(
+        "kraken",
+        "Kraken: live, history, or both joined",
+        "kraken",
+        build!("kraken", kraken::build),
+    ),
+    Plugin::behind(
         "replay",
         "recorded sessions and stored data sets, at full speed or as recorded",
         "replay",

@@ -38,7 +38,6 @@ const MEANINGS: [(&str, ErrorKind, RetryAdvice); 18] = [
 ];
 
 /// The error that a body carries; `None` for an answer, for warnings, and for what is not of this form.
-#[allow(dead_code, reason = "for the sources that ask Kraken over HTTP")]
 pub(crate) fn answer_error(body: &str) -> Option<Error> {
     refusal(&Envelope::read(body).ok()?.error)
 }

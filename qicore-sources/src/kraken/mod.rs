@@ -52,6 +52,7 @@
 //! silent: that a trade's side is the taker's, and that a change of both sides comes as two payloads in v1.
 
 mod checksum;
+mod client;
 mod decoder;
 mod error;
 mod instruments;
@@ -63,9 +64,20 @@ mod rest;
 mod v2;
 pub mod wire;
 
-use qicore_data::Error;
+use qicore_data::{Error, Mistakes, Settings, Source};
 
 pub use decoder::Decoder;
+
+use crate::Market;
+
+/// Kraken as a source: [`Market`] tells what it does.
+pub fn source() -> Market {
+    Market::new("kraken", client::Kraken::new)
+}
+
+pub(crate) fn build(settings: &Settings) -> Result<Box<dyn Source>, Mistakes> {
+    Market::build("kraken", client::Kraken::new, settings)
+}
 
 /// The error of a payload that is not what Kraken documents. What serde says may quote the payload at any length.
 fn malformed(operation: &'static str, error: serde_json::Error) -> Error {

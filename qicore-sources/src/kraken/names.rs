@@ -14,6 +14,12 @@ pub(super) fn currency(native: &str) -> &str {
     renamed.map_or(native, |(_, usual)| usual)
 }
 
+/// What Kraken calls a currency over HTTP.
+pub(super) fn native(usual: &str) -> &str {
+    let renamed = RENAMED.iter().find(|(_, name)| *name == usual);
+    renamed.map_or(usual, |(kraken, _)| kraken)
+}
+
 /// The usual name of an asset code: the oldest ones have four letters, `X` for a coin or `Z` for a state's currency and
 /// then the name (`XXBT`, `ZUSD`). A newer code may begin alike, so whether that letter is a mark is told by `altname`,
 /// the pair's name without marks.

@@ -124,6 +124,12 @@ const INTERVALS: [(u64, Timeframe); 8] = [
     (10080, Timeframe::W1),
 ];
 
+/// The interval of a timeframe, in minutes; 0 for one that Kraken does not have.
+pub(super) fn minutes(timeframe: Timeframe) -> u64 {
+    let found = INTERVALS.iter().find(|(_, known)| *known == timeframe);
+    found.map_or(0, |(minutes, _)| *minutes)
+}
+
 impl Channel {
     /// Reads the name of a channel (`book-1000`, `ohlc-5`, `trade`).
     pub(super) fn read(name: &str) -> Result<Self, Error> {

@@ -12,14 +12,6 @@ use super::wire::{self, Answer, Members, NumberSeconds, Response};
 use super::{error, excerpt, malformed, names, parse};
 use crate::VenueContext;
 
-/// Where a history goes on: `result.last`, which is nanoseconds since 1970 in an answer of `Trades`, and seconds in one
-/// of `OHLC` and `Spread`. To be sent as `since`.
-#[allow(dead_code, reason = "for the sources that ask Kraken over HTTP")]
-pub(crate) fn last(body: &str) -> Option<u64> {
-    let response: Response<'_, Answer<'_, IgnoredAny>> = serde_json::from_str(body).ok()?;
-    response.result?.last
-}
-
 /// Makes the events of an answer of any endpoint but `AssetPairs`.
 pub(super) fn answer(
     endpoint: &str,

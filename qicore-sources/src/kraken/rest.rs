@@ -6,7 +6,6 @@ use qicore_data::{
     Ticker, Timeframe, Timestamp, Trade,
 };
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::wire::{self, Answer, Members, NumberSeconds, Response};
 use super::{error, excerpt, malformed, names, parse};
@@ -238,30 +237,4 @@ fn distance(rows: &[wire::RestOhlc]) -> Result<Timeframe> {
     interval
         .map(|interval| interval.timeframe)
         .ok_or_else(|| unknown("their distance is no interval of Kraken's"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_history_goes_on_where_it_says() {
-        for (body, expected) in [
-            (
-                r#"{"error":[],"result":{"XXBTZUSD":[[1,"2"]],"last":"1688671969993150842"}}"#,
-                Some(1688671969993150842),
-            ),
-            (
-                r#"{"error":[],"result":{"last":1688672160,"XXBTZUSD":[]}}"#,
-                Some(1688672160),
-            ),
-            (r#"{"error":[],"result":{"XXBTZUSD":[]}}"#, None),
-            (r#"{"error":["EQuery:Unknown asset pair"]}"#, None),
-            (r#"{"error":[],"result":{"last":"yesterday"}}"#, None),
-            (r#"{"error":[],"result":{"last":-1}}"#, None),
-            ("", None),
-        ] {
-            assert_eq!(last(body), expected, "{body}");
-        }
-    }
 }

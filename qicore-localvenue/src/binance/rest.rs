@@ -115,7 +115,9 @@ fn one<'a>(core: &'a Core, name: &str) -> Result<&'a Series, Error> {
             "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'.",
         ));
     }
-    core.market.find(name, native).ok_or_else(|| Error::new(-1121, "Invalid symbol."))
+    core.market
+        .find(name, native)
+        .ok_or_else(|| Error::new(-1121, "Invalid symbol."))
 }
 
 /// The symbol, the symbols of a JSON array, or all.

@@ -44,16 +44,34 @@ impl Subscription {
     pub(super) fn new(core: &Core, series: &Series, channel: &str, now: i64) -> Option<Self> {
         let market = &core.market;
         let kind = match channel {
-            "market_trades" => Kind::Trades { next: market.last(series, now) + 1 },
-            "ticker" => Kind::Ticker { next: 0, every: 100 * MS },
-            "ticker_batch" => Kind::Ticker { next: 0, every: 5 * SECOND },
-            "level2" => Kind::Level2 { book: market.book_at(series, market.update_at(series, now)) },
-            "candles" => Kind::Candles { live: Live::new(market, series, five_minutes(), now) },
+            "market_trades" => Kind::Trades {
+                next: market.last(series, now) + 1,
+            },
+            "ticker" => Kind::Ticker {
+                next: 0,
+                every: 100 * MS,
+            },
+            "ticker_batch" => Kind::Ticker {
+                next: 0,
+                every: 5 * SECOND,
+            },
+            "level2" => Kind::Level2 {
+                book: market.book_at(series, market.update_at(series, now)),
+            },
+            "candles" => Kind::Candles {
+                live: Live::new(market, series, five_minutes(), now),
+            },
             "status" => Kind::Status,
             _ => return None,
         };
         let symbol = Arc::from(series.instrument.symbol.as_str());
-        Some(Self { symbol, channel: Arc::from(channel), kind, begun: false, due: now })
+        Some(Self {
+            symbol,
+            channel: Arc::from(channel),
+            kind,
+            begun: false,
+            due: now,
+        })
     }
 
     /// The message that has come due at `now`, if one has.
@@ -68,9 +86,16 @@ impl Subscription {
             Kind::Trades { next } => {
                 self.due = now + 250 * MS;
                 let last = market.last(series, now);
-                let first = if snapshot { (last + 1).saturating_sub(SNAPSHOT_TRADES).max(1) } else { *next };
+                let first = if snapshot {
+                    (last + 1).saturating_sub(SNAPSHOT_TRADES).max(1)
+                } else {
+                    *next
+                };
                 *next = (*next).max(last + 1);
-                let rows = (first..=last).rev().map(|id| trade_row(market, series, id)).collect::<Vec<_>>();
+                let rows = (first..=last)
+                    .rev()
+                    .map(|id| trade_row(market, series, id))
+                    .collect::<Vec<_>>();
                 let event = format!(r#"{{"type":"{kind}","trades":[{}]}}"#, rows.join(","));
                 (snapshot || !rows.is_empty()).then_some(("market_trades", event))
             }
@@ -90,7 +115,13 @@ impl Subscription {
             Kind::Level2 { book } => {
                 let new = market.book_at(series, market.update_at(series, now));
                 let (changes, time) = if snapshot {
-                    (Changes { bids: new.bids.clone(), asks: new.asks.clone() }, 0)
+                    (
+                        Changes {
+                            bids: new.bids.clone(),
+                            asks: new.asks.clone(),
+                        },
+                        0,
+                    )
                 } else {
                     (book.changes(&new, usize::MAX), new.time)
                 };
@@ -102,7 +133,10 @@ impl Subscription {
                 self.due = now + 50 * MS;
                 let id = super::native(instrument);
                 let updates = wire::l2_updates(instrument, &changes, time);
-                Some(("l2_data", format!(r#"{{"type":"{kind}","product_id":"{id}","updates":[{updates}]}}"#)))
+                Some((
+                    "l2_data",
+                    format!(r#"{{"type":"{kind}","product_id":"{id}","updates":[{updates}]}}"#),
+                ))
             }
             Kind::Candles { live } => {
                 self.due = now + core.candle_interval;
@@ -129,7 +163,9 @@ impl Subscription {
 
     /// The next trade, whether or not its time has come, if this is `market_trades`.
     pub(super) fn ahead(&mut self, market: &Market, series: &Series) -> Option<String> {
-        let Kind::Trades { next } = &mut self.kind else { return None };
+        let Kind::Trades { next } = &mut self.kind else {
+            return None;
+        };
         let row = trade_row(market, series, *next);
         *next += 1;
         Some(update(&row))
@@ -153,8 +189,12 @@ fn five_minutes() -> Timeframe {
 fn candles(market: &Market, series: &Series, now: i64) -> Vec<String> {
     let timeframe = five_minutes();
     let from = Market::back(timeframe, timeframe.floor(now), SNAPSHOT_CANDLES - 1);
-    let bars = market.bars(series, timeframe, from, now + 1, now).filter(|bar| bar.count > 0);
-    let mut rows: Vec<_> = bars.map(|bar| wire::advanced_candle(&series.instrument, &bar, true)).collect();
+    let bars = market
+        .bars(series, timeframe, from, now + 1, now)
+        .filter(|bar| bar.count > 0);
+    let mut rows: Vec<_> = bars
+        .map(|bar| wire::advanced_candle(&series.instrument, &bar, true))
+        .collect();
     rows.reverse();
     rows
 }

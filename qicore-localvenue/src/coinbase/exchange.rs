@@ -18,16 +18,25 @@ pub(super) fn answer(core: &Core, request: &Request<'_>) -> Option<Answer> {
     let now = core.market.now();
     if request.path == "/time" {
         let (whole, part) = (now / SECOND, now % SECOND / 1_000);
-        return Some(Answer::ok(format!(r#"{{"iso":"{}","epoch":{whole}.{part:06}}}"#, times::micros(now))));
+        return Some(Answer::ok(format!(
+            r#"{{"iso":"{}","epoch":{whole}.{part:06}}}"#,
+            times::micros(now)
+        )));
     }
     if request.path == "/products" {
         request.query.allow(core, request.path, &[]);
-        let rows: Vec<_> = core.market.listed().map(|series| wire::exchange_product(&series.instrument)).collect();
+        let rows: Vec<_> = core
+            .market
+            .listed()
+            .map(|series| wire::exchange_product(&series.instrument))
+            .collect();
         return Some(Answer::ok(format!("[{}]", rows.join(","))));
     }
     let rest = request.path.strip_prefix("/products/")?;
     let (product, endpoint) = rest.split_once('/').unwrap_or((rest, ""));
-    let Some(series) = core.market.find(product, native) else { return Some(message(404, "NotFound")) };
+    let Some(series) = core.market.find(product, native) else {
+        return Some(message(404, "NotFound"));
+    };
     let allowed: &[&str] = match endpoint {
         "candles" => &["granularity", "start", "end"],
         "trades" => &["limit", "before", "after"],
@@ -46,7 +55,11 @@ pub(super) fn answer(core: &Core, request: &Request<'_>) -> Option<Answer> {
 }
 
 fn candles(core: &Core, request: &Request<'_>, series: &Series) -> Result<Answer, String> {
-    let seconds = request.query.number("granularity").map_err(|_| "Invalid granularity")?.unwrap_or(60);
+    let seconds = request
+        .query
+        .number("granularity")
+        .map_err(|_| "Invalid granularity")?
+        .unwrap_or(60);
     let name = match seconds {
         60 => "1m",
         300 => "5m",
@@ -64,10 +77,16 @@ fn candles(core: &Core, request: &Request<'_>, series: &Series) -> Result<Answer
     let now = core.market.now();
     let (mut from, to) = match (time("start")?, time("end")?) {
         (Some(from), Some(to)) => (from, to),
-        (None, None) => (Market::back(timeframe, timeframe.floor(now), MOST_CANDLES as usize - 1), now),
+        (None, None) => (
+            Market::back(timeframe, timeframe.floor(now), MOST_CANDLES as usize - 1),
+            now,
+        ),
         _ => {
             core.log.violation(None, "candles: start and end go together");
-            (Market::back(timeframe, timeframe.floor(now), MOST_CANDLES as usize - 1), now)
+            (
+                Market::back(timeframe, timeframe.floor(now), MOST_CANDLES as usize - 1),
+                now,
+            )
         }
     };
     if (to - from) / (seconds * SECOND) > MOST_CANDLES {
@@ -81,8 +100,13 @@ fn candles(core: &Core, request: &Request<'_>, series: &Series) -> Result<Answer
         Some(RowFault::Outside) => from = Market::back(timeframe, timeframe.floor(from), 3),
         None => {}
     }
-    let bars = core.market.bars(series, timeframe, from, to + 1, now).filter(|bar| bar.count > 0);
-    let mut rows: Vec<_> = bars.map(|bar| wire::exchange_candle(&series.instrument, &bar)).collect();
+    let bars = core
+        .market
+        .bars(series, timeframe, from, to + 1, now)
+        .filter(|bar| bar.count > 0);
+    let mut rows: Vec<_> = bars
+        .map(|bar| wire::exchange_candle(&series.instrument, &bar))
+        .collect();
     rows.reverse();
     Ok(Answer::ok(format!("[{}]", rows.join(","))))
 }
@@ -92,25 +116,35 @@ fn trades(core: &Core, request: &Request<'_>, series: &Series) -> Result<Answer,
     let number = |name: &str| request.query.number(name).map_err(|_| format!("Invalid {name}"));
     let limit = number("limit")?.unwrap_or(1_000);
     if limit > 1_000 {
-        core.log.violation(None, format!("trades: limit {limit} is more than 1000"));
+        core.log
+            .violation(None, format!("trades: limit {limit} is more than 1000"));
     }
     let last = core.market.last(series, core.market.now()) as i64;
     let newest = number("after")?.map_or(last, |after| last.min(after - 1));
-    let mut oldest = (newest - limit.clamp(1, 1_000) + 1).max(number("before")?.map_or(1, |before| before + 1)).max(1);
+    let mut oldest = (newest - limit.clamp(1, 1_000) + 1)
+        .max(number("before")?.map_or(1, |before| before + 1))
+        .max(1);
     match request.rows {
         Some(RowFault::Empty) => oldest = newest + 1,
         Some(RowFault::Outside) => oldest = (oldest - 3).max(1),
         None => {}
     }
     let ids = (oldest..=newest).rev();
-    let rows: Vec<_> =
-        ids.map(|id| wire::exchange_trade(&series.instrument, &core.market.fill(series, id as u64))).collect();
+    let rows: Vec<_> = ids
+        .map(|id| wire::exchange_trade(&series.instrument, &core.market.fill(series, id as u64)))
+        .collect();
     let answer = Answer::ok(format!("[{}]", rows.join(",")));
-    Ok(if rows.is_empty() { answer } else { answer.header("CB-BEFORE", newest).header("CB-AFTER", oldest) })
+    Ok(if rows.is_empty() {
+        answer
+    } else {
+        answer.header("CB-BEFORE", newest).header("CB-AFTER", oldest)
+    })
 }
 
 fn book(core: &Core, request: &Request<'_>, series: &Series) -> Answer {
-    let book = core.market.book_at(series, core.market.update_at(series, core.market.now()));
+    let book = core
+        .market
+        .book_at(series, core.market.update_at(series, core.market.now()));
     let depth = match request.query.get("level") {
         None | Some("1") => 1,
         _ if request.rows == Some(RowFault::Empty) => 0,
@@ -128,10 +162,15 @@ fn book(core: &Core, request: &Request<'_>, series: &Series) -> Answer {
 
 fn ticker(core: &Core, series: &Series) -> Answer {
     let now = core.market.now();
-    let Some(day) = core.market.day(series, now) else { return Answer::ok("{}") };
+    let Some(day) = core.market.day(series, now) else {
+        return Answer::ok("{}");
+    };
     let book = core.market.book_at(series, core.market.update_at(series, now));
     let instrument = &series.instrument;
-    let best = |side: &[(i64, i64)]| side.first().map_or_else(String::new, |level| wire::price(instrument, level.0));
+    let best = |side: &[(i64, i64)]| {
+        side.first()
+            .map_or_else(String::new, |level| wire::price(instrument, level.0))
+    };
     Answer::ok(format!(
         r#"{{"trade_id":{},"price":"{}","size":"{}","bid":"{}","ask":"{}","volume":"{}","time":"{}"}}"#,
         day.last.id,

@@ -25,7 +25,8 @@ pub(crate) fn rest(core: &Core, request: &Request<'_>) -> Answer {
         return Answer::with(405, "");
     }
     if !matches!(core.budget.take(1, Instant::now()), Verdict::Granted(_)) {
-        core.log.violation(None, format!("{}: over the request budget, answered 429", request.path));
+        core.log
+            .violation(None, format!("{}: over the request budget, answered 429", request.path));
         return Answer::with(429, r#"{"message":"Public rate limit exceeded"}"#);
     }
     let answer = match request.path.strip_prefix("/api/v3/brokerage/") {

@@ -28,7 +28,13 @@ pub(super) struct Coinbase {
 
 impl Coinbase {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, sequence: 0, subscriptions: Vec::new(), heartbeats: None, turn: 0 }
+        Self {
+            core,
+            sequence: 0,
+            subscriptions: Vec::new(),
+            heartbeats: None,
+            turn: 0,
+        }
     }
 
     fn envelope(&mut self, channel: &str, now: i64, event: &str) -> String {
@@ -77,7 +83,8 @@ impl Coinbase {
             return Err("failure to subscribe: no product_ids".to_owned());
         }
         for subscription in wanted {
-            let same = |other: &Subscription| other.symbol == subscription.symbol && other.channel == subscription.channel;
+            let same =
+                |other: &Subscription| other.symbol == subscription.symbol && other.channel == subscription.channel;
             if self.subscriptions.iter().any(same) {
                 out.violation(format!("{channel} of {} subscribed twice", subscription.symbol));
             } else {
@@ -99,8 +106,10 @@ impl Coinbase {
 
     fn request(&mut self, request: &Value, now: i64, out: &mut Outbox) -> Result<(), String> {
         let channel = request["channel"].as_str().ok_or("a request has one channel")?;
-        let products: Vec<&str> =
-            request["product_ids"].as_array().map(|ids| ids.iter().filter_map(Value::as_str).collect()).unwrap_or_default();
+        let products: Vec<&str> = request["product_ids"]
+            .as_array()
+            .map(|ids| ids.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
         match request["type"].as_str() {
             Some("subscribe") => self.subscribe(channel, &products, now, out),
             Some("unsubscribe") => {
@@ -134,17 +143,24 @@ impl Session for Coinbase {
         let core = self.core.clone();
         if let Some((due, count)) = self.heartbeats.filter(|(due, _)| *due <= now) {
             self.heartbeats = Some((due + SECOND, count + 1));
-            let event = format!(r#"{{"current_time":"{}","heartbeat_counter":{count}}}"#, times::nanos(now));
+            let event = format!(
+                r#"{{"current_time":"{}","heartbeat_counter":{count}}}"#,
+                times::nanos(now)
+            );
             let text = self.envelope("heartbeats", now, &event);
             out.control(text);
         }
         for index in 0..self.subscriptions.len() {
             let subscription = &mut self.subscriptions[index];
-            let Some(series) = core.market.series(&subscription.symbol) else { continue };
+            let Some(series) = core.market.series(&subscription.symbol) else {
+                continue;
+            };
             if !core.market.is_listed(&subscription.symbol) {
                 continue;
             }
-            let Some((channel, event)) = subscription.due(&core, series, now) else { continue };
+            let Some((channel, event)) = subscription.due(&core, series, now) else {
+                continue;
+            };
             let (symbol, name) = (subscription.symbol.clone(), Arc::from(channel));
             let text = self.envelope(channel, now, &event);
             out.data(&symbol, &name, text);
@@ -172,7 +188,9 @@ impl Session for Coinbase {
 
     fn foreign(&mut self, symbol: &str, now: i64, out: &mut Outbox) {
         let core = self.core.clone();
-        let Some(series) = core.market.series(symbol) else { return };
+        let Some(series) = core.market.series(symbol) else {
+            return;
+        };
         let row = trade_row(&core.market, series, core.market.last(series, now).max(1));
         let text = self.envelope("market_trades", now, &update(&row));
         out.control(text);

@@ -53,7 +53,11 @@ pub(super) fn exchange_trade(instrument: &Instrument, fill: &Fill) -> String {
 /// A candle of Advanced Trade; over WebSocket it names its product.
 pub(super) fn advanced_candle(instrument: &Instrument, bar: &Bar, named: bool) -> String {
     let price = |units| price(instrument, units);
-    let product = if named { format!(r#","product_id":"{}""#, native(instrument)) } else { String::new() };
+    let product = if named {
+        format!(r#","product_id":"{}""#, native(instrument))
+    } else {
+        String::new()
+    };
     format!(
         r#"{{"start":"{}","low":"{}","high":"{}","open":"{}","close":"{}","volume":"{}"{product}}}"#,
         seconds(bar.open_time),
@@ -82,7 +86,11 @@ pub(super) fn exchange_candle(instrument: &Instrument, bar: &Bar) -> String {
 /// A side of the Exchange's book: `[price, size, orders]`.
 pub(super) fn exchange_levels(instrument: &Instrument, side: &[Level]) -> String {
     let level = |(at, amount): &Level| {
-        format!(r#"["{}","{}",1]"#, price(instrument, *at), size(instrument, (*amount).into()))
+        format!(
+            r#"["{}","{}",1]"#,
+            price(instrument, *at),
+            size(instrument, (*amount).into())
+        )
     };
     format!("[{}]", side.iter().map(level).collect::<Vec<_>>().join(","))
 }
@@ -90,14 +98,22 @@ pub(super) fn exchange_levels(instrument: &Instrument, side: &[Level]) -> String
 /// A side of Advanced Trade's book: objects.
 pub(super) fn advanced_levels(instrument: &Instrument, side: &[Level]) -> String {
     let level = |(at, amount): &Level| {
-        format!(r#"{{"price":"{}","size":"{}"}}"#, price(instrument, *at), size(instrument, (*amount).into()))
+        format!(
+            r#"{{"price":"{}","size":"{}"}}"#,
+            price(instrument, *at),
+            size(instrument, (*amount).into())
+        )
     };
     format!("[{}]", side.iter().map(level).collect::<Vec<_>>().join(","))
 }
 
 /// `updates` of `l2_data`. Snapshots carry 1970 as event time.
 pub(super) fn l2_updates(instrument: &Instrument, changes: &Changes, time: i64) -> String {
-    let time = if time == 0 { "1970-01-01T00:00:00Z".to_owned() } else { times::micros(time) };
+    let time = if time == 0 {
+        "1970-01-01T00:00:00Z".to_owned()
+    } else {
+        times::micros(time)
+    };
     let row = |side: &str, (at, amount): &Level| {
         format!(
             r#"{{"side":"{side}","event_time":"{time}","price_level":"{}","new_quantity":"{}"}}"#,
@@ -117,7 +133,10 @@ fn best(instrument: &Instrument, side: &[Level]) -> (String, String) {
 
 /// Change of a day in percent, as a long decimal.
 fn percent(day: &Day) -> String {
-    decimal::plain(decimal::ratio(i128::from(day.last.price - day.bar.open) * 100, day.bar.open.into(), 14), 14)
+    decimal::plain(
+        decimal::ratio(i128::from(day.last.price - day.bar.open) * 100, day.bar.open.into(), 14),
+        14,
+    )
 }
 
 /// A ticker of `ticker` and `ticker_batch`.
@@ -180,7 +199,9 @@ pub(super) fn advanced_product(instrument: &Instrument, day: Option<&Day>) -> St
     let last = day.map_or_else(String::new, |day| price(instrument, day.last.price));
     let change = day.map_or_else(String::new, percent);
     let volume = day.map_or_else(String::new, |day| size(instrument, day.bar.volume));
-    let quote_volume = day.map_or_else(String::new, |day| decimal::plain(day.bar.quote, instrument.quote_scale()));
+    let quote_volume = day.map_or_else(String::new, |day| {
+        decimal::plain(day.bar.quote, instrument.quote_scale())
+    });
     format!(
         concat!(
             r#"{{"product_id":"{id}","price":"{last}","price_percentage_change_24h":"{change}","volume_24h":"{volume}","#,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use qicore_data::{BatchLimit, Content, Data, Event, FromStart, RetryPolicy, Source, TradeId};
 use qicore_localvenue::{Builder, LocalVenue, VenueKind};
-use qicore_sources::{Channel, Market, binance};
+use qicore_sources::{Channel, Market, binance, coinbase, kraken};
 use tokio::time::timeout;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,14 +16,20 @@ pub(crate) fn venue(kind: VenueKind) -> Builder {
     LocalVenue::builder(kind).trade_interval(Duration::from_millis(20))
 }
 
-/// The source of a venue, told to be quick.
-pub(crate) fn source(venue: &LocalVenue, symbols: &[&str], channels: &[Channel]) -> Market {
-    let mut market = binance::source()
-        .symbols(symbols)
+/// The source of a venue, told to be quick, for its first symbols.
+pub(crate) fn source(kind: VenueKind, venue: &LocalVenue, symbols: usize, channels: &[Channel]) -> Market {
+    let market = match kind {
+        VenueKind::Binance => binance::source(),
+        VenueKind::Coinbase => coinbase::source(),
+        VenueKind::Kraken => kraken::source(),
+    };
+    let mut market = market
+        .symbols(&venue.market().symbols()[..symbols])
         .unwrap()
         .channels(channels.iter().copied())
         .at(venue.http_url(), venue.ws_url());
     let config = market.config_mut();
+    config.exchange_url = Some(venue.http_url());
     config.reconnect = RetryPolicy::default().pauses(Duration::from_millis(20), Duration::from_millis(200));
     config.net.retry = RetryPolicy::default()
         .pauses(Duration::from_millis(20), Duration::from_millis(200))

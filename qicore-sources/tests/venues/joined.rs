@@ -2,16 +2,41 @@
 
 use std::time::Duration;
 
-use qicore_data::{Data, Timestamp};
-use qicore_localvenue::VenueKind;
+use qicore_data::{Data, Event, Timeframe, Timestamp};
+use qicore_localvenue::{LocalVenue, VenueKind};
 use qicore_sources::Channel;
 
 use crate::common::{consecutive, gather, ids, opened, source, venue};
 
-#[tokio::test]
-async fn trades_run_on_over_lost_connections() {
-    let venue = venue(VenueKind::Binance).start().await.unwrap();
-    let mut source = opened(source(&venue, &["BTC/USDT", "ETH/USDT"], &[Channel::Trades])).await;
+/// Runs a test for each venue.
+macro_rules! each_venue {
+    ($($test:ident)+) => {$(
+        mod $test {
+            use qicore_localvenue::VenueKind;
+
+            #[tokio::test]
+            async fn binance() {
+                super::$test(VenueKind::Binance).await;
+            }
+
+            #[tokio::test]
+            async fn coinbase() {
+                super::$test(VenueKind::Coinbase).await;
+            }
+
+            #[tokio::test]
+            async fn kraken() {
+                super::$test(VenueKind::Kraken).await;
+            }
+        }
+    )+};
+}
+
+each_venue!(trades_run_on_over_lost_connections history_comes_first candles_run_on_over_lost_connections);
+
+async fn trades_run_on_over_lost_connections(kind: VenueKind) {
+    let venue = venue(kind).start().await.unwrap();
+    let mut source = opened(source(kind, &venue, 2, &[Channel::Trades])).await;
     let faults = venue.faults();
     let mut rounds = 0;
     let events = gather(&mut source, |events| {
@@ -22,33 +47,84 @@ async fn trades_run_on_over_lost_connections() {
         rounds > 5
     })
     .await;
+    same_trades(&venue, &events);
     for (symbol, ids) in ids(&events) {
         assert!(consecutive(&ids), "{symbol}: {ids:?}");
-        for event in events.iter().filter(|event| event.symbol.as_str() == symbol) {
-            let Data::Trade(trade) = &event.data else {
-                panic!("{event:?}")
-            };
-            let id = trade.id.as_ref().unwrap().to_string().parse().unwrap();
-            let truth = venue.market().trade(&symbol, id).unwrap();
-            assert_eq!(trade.price, truth.price.parse().unwrap());
-            assert_eq!(trade.size, truth.size.parse().unwrap());
-        }
     }
     assert!(venue.log().violations().is_empty(), "{:?}", venue.log().violations());
 }
 
-#[tokio::test]
-async fn history_comes_first() {
-    let venue = venue(VenueKind::Binance)
-        .history(Duration::from_secs(600))
-        .start()
-        .await
-        .unwrap();
+fn same_trades(venue: &LocalVenue, events: &[Event]) {
+    for event in events {
+        let Data::Trade(trade) = &event.data else {
+            panic!("{event:?}")
+        };
+        let id = trade.id.as_ref().unwrap().to_string().parse().unwrap();
+        let truth = venue.market().trade(event.symbol.as_str(), id).unwrap();
+        assert_eq!(event.timestamp.nanos(), truth.time);
+        assert_eq!(trade.price, truth.price.parse().unwrap());
+        assert_eq!(trade.size, truth.size.parse().unwrap());
+        assert_eq!(
+            trade.side.unwrap() == qicore_data::Side::Buy,
+            truth.side == qicore_localvenue::Side::Buy
+        );
+    }
+}
+
+async fn history_comes_first(kind: VenueKind) {
+    let venue = venue(kind).history(Duration::from_secs(600)).start().await.unwrap();
     let from = Timestamp::now().saturating_sub(Duration::from_secs(120));
-    let source = source(&venue, &["BTC/USDT"], &[Channel::Trades]).from(from);
+    let mut source = source(kind, &venue, 1, &[Channel::Trades]).from(from);
+    source.config_mut().limits = Some(Vec::new());
     let mut source = opened(source).await;
     let events = gather(&mut source, |events| events.len() > 6200).await;
-    let ids = &ids(&events)["BTC/USDT"];
-    assert!(consecutive(ids));
-    assert_eq!(ids[0], venue.market().first_id_from("BTC/USDT", from.nanos()));
+    same_trades(&venue, &events);
+    let (symbol, ids) = ids(&events).pop_first().unwrap();
+    assert!(consecutive(&ids));
+    assert_eq!(ids[0], venue.market().first_id_from(&symbol, from.nanos()));
+}
+
+/// Bars of a second, or of a minute a few minutes back.
+async fn candles_run_on_over_lost_connections(kind: VenueKind) {
+    let venue = venue(kind).history(Duration::from_secs(900)).start().await.unwrap();
+    let timeframe = match kind {
+        VenueKind::Binance => Timeframe::S1,
+        _ => Timeframe::M1,
+    };
+    let from = Timeframe::M1.floor(Timestamp::now().saturating_sub(Duration::from_secs(300)));
+    let source = source(kind, &venue, 1, &[Channel::Candles(timeframe)]).from(from);
+    let mut source = opened(source).await;
+    let faults = venue.faults();
+    let wanted = match kind {
+        VenueKind::Binance => 380,
+        _ => 6,
+    };
+    let (mut next, began) = (1, std::time::Instant::now());
+    let events = gather(&mut source, |events| {
+        if began.elapsed() > Duration::from_secs(4 * next) {
+            next += 1;
+            faults.reset_all();
+        }
+        events.len() >= wanted
+    })
+    .await;
+    let mut open = from;
+    for event in &events {
+        let Data::Candle(bar) = &event.data else {
+            panic!("{event:?}")
+        };
+        assert!(bar.closed);
+        assert_eq!(event.timestamp, open, "{event:?}");
+        open = timeframe.next(open);
+        let symbol = event.symbol.as_str();
+        let truth = venue
+            .market()
+            .candle(symbol, timeframe.as_str(), event.timestamp.nanos())
+            .unwrap();
+        assert_eq!(bar.open, truth.open.parse().unwrap(), "{event:?}");
+        assert_eq!(bar.high, truth.high.parse().unwrap(), "{event:?}");
+        assert_eq!(bar.low, truth.low.parse().unwrap(), "{event:?}");
+        assert_eq!(bar.close, truth.close.parse().unwrap(), "{event:?}");
+        assert_eq!(bar.volume, truth.volume.parse().unwrap(), "{event:?}");
+    }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::client::Client;
 use super::pages::Pages;
-use super::seam::{Out, Rules, Seam};
+use super::seam::{Out, Plan, Rules, Seam};
 use crate::venue::{Channel, Mark, Range};
 
 /// A bar that the venue should have by now and does not tell is asked for again after this.
@@ -46,7 +46,7 @@ impl History {
     /// Begins to read, each stream from where its lane goes on.
     pub(super) async fn begin(
         client: Client,
-        ranges: Vec<Range>,
+        streams: Vec<(Plan, Range)>,
         rules: Rules,
         parallel: usize,
         resume: &dyn Resume,
@@ -57,10 +57,10 @@ impl History {
             told,
             tasks: JoinSet::new(),
         };
-        for range in ranges {
+        for (plan, range) in streams {
             let lane = lane(&client, &range);
             let from = resume.checkpoint(&lane).await?;
-            let mut reader = Reader::new(client.clone(), lane, range, rules, parallel, from.as_deref())?;
+            let mut reader = Reader::new(client.clone(), lane, (plan, range), rules, parallel, from.as_deref())?;
             let at = history.lanes.len();
             history.lanes.push(Progressing {
                 range,
@@ -122,6 +122,7 @@ fn lane(client: &Client, range: &Range) -> Lane {
 /// Reads one stream.
 struct Reader {
     lane: Lane,
+    plan: Plan,
     range: Range,
     client: Client,
     parallel: usize,
@@ -136,12 +137,12 @@ impl Reader {
     fn new(
         client: Client,
         lane: Lane,
-        range: Range,
+        (plan, range): (Plan, Range),
         rules: Rules,
         parallel: usize,
         from: Option<&Checkpoint>,
     ) -> Result<Self> {
-        let mut seam = Seam::new([range.stream], |_| false, rules, Some(range.from.time));
+        let mut seam = Seam::new(&[plan], rules, Some(range.from.time));
         if let Some(detail) = from.and_then(|from| from.position.detail.as_deref()) {
             seam.resume(detail).map_err(|error| error.with("lane", &lane))?;
         }
@@ -149,6 +150,7 @@ impl Reader {
             pages: Pages::new(client.clone(), range, parallel),
             client,
             lane,
+            plan,
             range,
             parallel,
             asked: range,
@@ -162,8 +164,9 @@ impl Reader {
     /// Asks from where the stream goes on.
     fn begin(&mut self) {
         self.asked = Range {
+            stream: self.plan.of,
             from: self.at(),
-            ..self.range
+            to: self.range.to,
         };
         self.seam.begin(&self.asked);
         self.pages = Pages::new(self.client.clone(), self.asked, self.parallel);
@@ -180,7 +183,7 @@ impl Reader {
             let page = self.pages.next().await?;
             let told = page.is_none();
             match page {
-                Some(events) => self.seam.page(self.range.stream, events, &mut out),
+                Some(events) => self.seam.page(&self.asked, events, &mut out),
                 None => self.seam.told(&self.asked, &mut out),
             }
             let over = told && self.is_over();

@@ -18,7 +18,7 @@ use super::client::Client;
 use super::connection::{self, Command, OVERFLOW, Report, Shared};
 use super::fetch::{Fetched, Fetches, again};
 use super::protocol::BookRepair;
-use super::seam::{Out, Rules, Seam};
+use super::seam::{Out, Plan, Rules, Seam};
 use crate::venue::{Channel, Stream};
 
 /// How often it is looked what is overdue.
@@ -32,10 +32,10 @@ const WAITING: usize = 512;
 #[derive(Debug)]
 struct Route {
     stream: Stream,
-    /// Its connection; none for one that is only polled.
+    /// Its connection, unless the venue has refused it.
     slot: Option<usize>,
-    /// Its number in the seam.
-    seam: Option<usize>,
+    /// What is made of it, by its number in the seam; nothing, of what no venue keeps.
+    seams: Vec<usize>,
     heard: Instant,
     /// Something has come of it.
     seen: bool,
@@ -87,8 +87,8 @@ pub(super) struct Setup {
     pub(super) config: MarketConfig,
     pub(super) lane: Lane,
     pub(super) rules: Rules,
-    /// The streams, with whether they are sent live.
-    pub(super) streams: Vec<(Stream, bool)>,
+    /// What is wanted.
+    pub(super) plans: Vec<Plan>,
     pub(super) shared: Shared,
     pub(super) reports: mpsc::Receiver<Report>,
 }
@@ -100,13 +100,11 @@ impl Live {
             config,
             lane,
             rules,
-            streams,
+            plans,
             shared,
             reports,
         } = setup;
-        let all = streams.iter().map(|(stream, _)| *stream);
-        let polled = |stream| streams.iter().any(|(known, sent)| *known == stream && !sent);
-        let mut seam = Seam::new(all, polled, rules, config.from);
+        let mut seam = Seam::new(&plans, rules, config.from);
         let mut offset = 0;
         if let Some(checkpoint) = resume.checkpoint(&lane).await? {
             offset = checkpoint.position.offset;
@@ -133,32 +131,28 @@ impl Live {
             stray: 0,
             config,
         };
-        live.connect(&streams, shared);
+        live.connect(&plans, shared);
         Ok(live)
     }
 
     /// Spreads the streams over connections, and has those made.
-    fn connect(&mut self, streams: &[(Stream, bool)], shared: Shared) {
-        for (stream, _) in streams {
+    fn connect(&mut self, plans: &[Plan], shared: Shared) {
+        let mut sent: Vec<_> = plans.iter().filter(|plan| plan.sent).map(|plan| plan.of).collect();
+        sent.sort_unstable();
+        sent.dedup();
+        for stream in &sent {
             self.by_stream.insert(*stream, self.routes.len());
             self.routes.push(Route {
                 stream: *stream,
                 slot: None,
-                seam: self.seam.number(*stream),
+                seams: self.seam.numbers(*stream),
                 heard: Instant::now(),
                 seen: false,
                 stale_after: self.config.stale_after,
             });
         }
-        let most = shared
-            .feed
-            .per_connection
-            .min(self.config.streams_per_connection.unwrap_or(usize::MAX));
-        let sent: Vec<_> = streams
-            .iter()
-            .filter(|(_, sent)| *sent)
-            .map(|(stream, _)| *stream)
-            .collect();
+        let most = self.config.streams_per_connection.unwrap_or(usize::MAX);
+        let most = shared.feed.per_connection.min(most);
         let shared = Arc::new(shared);
         for (slot, streams) in sent.chunks(most.max(1)).enumerate() {
             let routes: Vec<_> = streams.iter().map(|stream| self.by_stream[stream]).collect();
@@ -249,9 +243,14 @@ impl Live {
             };
             let route = &mut self.routes[*at];
             (route.heard, route.seen) = (now, true);
-            match (channel, route.seam) {
-                (_, Some(seam)) => self.seam.live(seam, event, &mut self.out),
-                (Channel::Book, None) => {
+            match (channel, &route.seams[..]) {
+                (_, [first, others @ ..]) => {
+                    for other in others {
+                        self.seam.live(*other, event.clone(), &mut self.out);
+                    }
+                    self.seam.live(*first, event, &mut self.out);
+                }
+                (Channel::Book, []) => {
                     let symbol = event.symbol;
                     if self.books.live(event, &mut self.out.events) == Wanted::Snapshot {
                         self.fetches.book(symbol);
@@ -288,10 +287,8 @@ impl Live {
             if route.stream.symbol != symbol {
                 continue;
             }
-            match route.seam {
-                Some(seam) => self.seam.disrupted(seam),
-                None => told = true,
-            }
+            told |= route.seams.is_empty();
+            route.seams.iter().for_each(|seam| self.seam.disrupted(*seam));
             if route.stream.channel == Channel::Book {
                 book = Some(route.stream);
             }
@@ -317,7 +314,7 @@ impl Live {
         for at in &slot.routes {
             let route = &mut self.routes[*at];
             route.heard = Instant::now();
-            if route.seam.is_none() && !told.contains(&route.stream.symbol) {
+            if route.seams.is_empty() && !told.contains(&route.stream.symbol) {
                 told.push(route.stream.symbol);
             }
         }
@@ -350,12 +347,9 @@ impl Live {
         slot.down = Some((heard, reason));
         for route in &slot.routes {
             let route = &self.routes[*route];
-            match (route.seam, route.stream.channel) {
-                (Some(seam), _) => self.seam.disrupted(seam),
-                (None, Channel::Book) => {
-                    self.books.broken(route.stream.symbol);
-                }
-                _ => {}
+            route.seams.iter().for_each(|seam| self.seam.disrupted(*seam));
+            if route.stream.channel == Channel::Book {
+                self.books.broken(route.stream.symbol);
             }
         }
         Ok(())
@@ -387,7 +381,7 @@ impl Live {
 
     fn fetched(&mut self, fetched: Fetched) -> Result<()> {
         match fetched {
-            Fetched::Page { range, events } => self.seam.page(range.stream, events, &mut self.out),
+            Fetched::Page { range, events } => self.seam.page(&range, events, &mut self.out),
             Fetched::Told(range) => self.seam.told(&range, &mut self.out),
             Fetched::Failed(range, error) => {
                 tracing::warn!(stream = %range.stream, %error, "what was missed could not be had: it is asked for again");
@@ -421,9 +415,7 @@ impl Live {
             let _ = slot.commands.try_send(Command::Resubscribe(route.stream));
             route.heard = Instant::now();
             route.stale_after = (route.stale_after * 2).min(STALE_AT_MOST);
-            if let Some(seam) = route.seam {
-                self.seam.disrupted(seam);
-            }
+            route.seams.iter().for_each(|seam| self.seam.disrupted(*seam));
         }
     }
 }

@@ -42,7 +42,7 @@ use history::History;
 use live::{Live, Setup};
 pub(crate) use pages::place;
 use protocol::{Offer, Protocol, unusable};
-use seam::Rules;
+use seam::{Plan, Rules};
 
 /// Makes a venue's protocol of a configuration.
 pub(crate) type NewProtocol = fn(&MarketConfig) -> Result<Arc<dyn Protocol>>;
@@ -222,18 +222,34 @@ impl Market {
         }
     }
 
+    /// How all that is wanted is had.
+    fn plans(&self, protocol: &dyn Protocol) -> impl Iterator<Item = Plan> {
+        self.config.streams().into_iter().map(|stream| {
+            let of = match protocol.offers(stream) {
+                Offer::Built(of) => Stream::new(stream.symbol, Channel::Candles(of)),
+                _ => stream,
+            };
+            Plan {
+                stream,
+                of,
+                sent: protocol.offers(of) == Offer::Sent,
+            }
+        })
+    }
+
     async fn begin_history(&self, client: Client, rules: Rules, to: Timestamp, resume: &dyn Resume) -> Result<History> {
         let from = self.config.from.unwrap_or(to);
-        let range = |stream: Stream| Range {
-            stream,
-            from: Mark::at(from),
-            to: Mark::at(match stream.channel {
+        let range = |plan: Plan| {
+            let to = match plan.stream.channel {
                 Channel::Candles(timeframe) => timeframe.floor(to),
                 _ => to,
-            }),
+            };
+            let (from, to) = (Mark::at(from), Mark::at(to));
+            let stream = plan.stream;
+            (plan, Range { stream, from, to })
         };
-        let ranges = self.config.streams().into_iter().map(range).collect();
-        History::begin(client, ranges, rules, self.config.parallel, resume).await
+        let streams = self.plans(client.protocol.as_ref()).map(range).collect();
+        History::begin(client, streams, rules, self.config.parallel, resume).await
     }
 
     async fn begin_live(
@@ -245,10 +261,6 @@ impl Market {
     ) -> Result<Live> {
         let (config, protocol) = (&self.config, Arc::clone(&client.protocol));
         let feed = protocol.feed();
-        let streams = config
-            .streams()
-            .into_iter()
-            .map(|stream| (stream, protocol.offers(stream) == Offer::Sent));
         let (sender, reports) = live::reports();
         let shared = Shared {
             url: ws::url(&feed.url, &["ws", "wss"])?,
@@ -267,7 +279,7 @@ impl Market {
             config: config.clone(),
             lane: Lane::new(protocol.context().exchange.as_str()),
             rules,
-            streams: streams.collect(),
+            plans: self.plans(protocol.as_ref()).collect(),
             shared,
             reports,
         };

@@ -32,7 +32,7 @@ macro_rules! each_venue {
     )+};
 }
 
-each_venue!(trades_run_on_over_lost_connections history_comes_first candles_run_on_over_lost_connections);
+each_venue!(trades_run_on_over_lost_connections history_comes_first candles_run_on_over_lost_connections candles_are_built);
 
 async fn trades_run_on_over_lost_connections(kind: VenueKind) {
     let venue = venue(kind).start().await.unwrap();
@@ -127,4 +127,40 @@ async fn candles_run_on_over_lost_connections(kind: VenueKind) {
         assert_eq!(bar.close, truth.close.parse().unwrap(), "{event:?}");
         assert_eq!(bar.volume, truth.volume.parse().unwrap(), "{event:?}");
     }
+}
+
+/// A timeframe that a venue does not have is built of a shorter one of its own.
+async fn candles_are_built(kind: VenueKind) {
+    let venue = venue(kind).history(Duration::from_secs(7200)).start().await.unwrap();
+    let timeframe = match kind {
+        // It has them all.
+        VenueKind::Binance => Timeframe::M3,
+        VenueKind::Coinbase => Timeframe::M3,
+        VenueKind::Kraken => Timeframe::H2,
+    };
+    let to = timeframe.floor(Timestamp::now());
+    let from = to.saturating_sub(timeframe.length().unwrap());
+    let source = source(kind, &venue, 1, &[Channel::Candles(timeframe)])
+        .from(from)
+        .to(to);
+    let mut source = opened(source).await;
+    let events = gather(&mut source, |_| false).await;
+    let [
+        Event {
+            data: Data::Candle(bar),
+            timestamp,
+            symbol,
+            ..
+        },
+    ] = &events[..]
+    else {
+        panic!("{events:?}")
+    };
+    let truth = venue
+        .market()
+        .candle(symbol.as_str(), timeframe.as_str(), timestamp.nanos())
+        .unwrap();
+    assert_eq!((*timestamp, bar.timeframe, bar.closed), (from, timeframe, true));
+    assert_eq!(bar.high, truth.high.parse().unwrap());
+    assert_eq!(bar.volume, truth.volume.parse().unwrap());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use qicore_data::{Candle, Data, Event, Timeframe, Timestamp};
 
-use super::{Out, Place, Rules};
+use super::{Joint, Out, Place, Rules};
 use crate::venue::{Mark, Range, Stream};
 
 /// How a venue sends candles.
@@ -87,26 +87,6 @@ impl CandleSeam {
         }
     }
 
-    pub(super) fn live(&mut self, event: Event, out: &mut Out) {
-        let (open, Some(candle)) = (event.timestamp, candle(&event)) else {
-            return;
-        };
-        let next = *self.next.get_or_insert(open);
-        if open < next {
-            return self.revised(event, out);
-        }
-        if candle.closed {
-            self.held = None;
-            return self.closed(event, out);
-        }
-        if !self.rules.candles.closes {
-            self.supersede(&event, out);
-        }
-        if self.rules.candles.open {
-            out.events.push(event);
-        }
-    }
-
     /// A newer state of the open bar; or the next bar, which says that the one before is over.
     fn supersede(&mut self, event: &Event, out: &mut Out) {
         match self.held.replace(event.clone()) {
@@ -180,18 +160,71 @@ impl CandleSeam {
         }
     }
 
+    /// The bars from one open time to another.
+    fn bars(&self, from: Timestamp, to: Timestamp) -> u64 {
+        match self.timeframe.length() {
+            Some(length) => (to.since(from).as_nanos() / length.as_nanos().max(1)) as u64,
+            None => std::iter::successors(Some(from), |at| Some(self.timeframe.next(*at)))
+                .take_while(|at| *at < to)
+                .count() as u64,
+        }
+    }
+
+    /// A bar that opens before this and is not in the history is not going to be.
+    fn sure_until(&mut self) -> Timestamp {
+        let old = self.timeframe.floor(self.now.saturating_sub(TOLD_WITHIN));
+        // A bar that came live, or is there and not over, says that the history is as far.
+        let later = self
+            .waiting
+            .keys()
+            .next()
+            .copied()
+            .or(self.held.as_ref().map(|held| held.timestamp));
+        let until = later.unwrap_or(old).max(old);
+        self.still_open.take().map_or(until, |open| until.min(open))
+    }
+
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.next
+    }
+}
+
+impl Joint for CandleSeam {
+    fn has_asked(&self, range: &Range) -> bool {
+        self.asked.as_ref() == Some(range)
+    }
+    fn live(&mut self, event: Event, out: &mut Out) {
+        let (open, Some(candle)) = (event.timestamp, candle(&event)) else {
+            return;
+        };
+        let next = *self.next.get_or_insert(open);
+        if open < next {
+            return self.revised(event, out);
+        }
+        if candle.closed {
+            self.held = None;
+            return self.closed(event, out);
+        }
+        if !self.rules.candles.closes {
+            self.supersede(&event, out);
+        }
+        if self.rules.candles.open {
+            out.events.push(event);
+        }
+    }
+
     /// The history up to a mark is being read, and nothing comes live.
-    pub(super) fn begin(&mut self, range: &Range, now: Timestamp) {
-        (self.asked, self.now) = (Some(*range), now);
+    fn begin(&mut self, range: &Range) {
+        (self.asked, self.now) = (Some(*range), Timestamp::now());
     }
 
     /// What was held may have changed unseen: it is asked of the history, unless it comes again.
-    pub(super) fn disrupted(&mut self) {
+    fn disrupted(&mut self) {
         self.disrupted = true;
         self.held = None;
     }
 
-    pub(super) fn page(&mut self, events: Vec<Event>, out: &mut Out) {
+    fn page(&mut self, events: Vec<Event>, out: &mut Out) {
         for event in events {
             let (Some(bar), Some(next)) = (candle(&event), self.next) else {
                 // What the venue does not reach back to.
@@ -218,17 +251,7 @@ impl CandleSeam {
         }
     }
 
-    /// The bars from one open time to another.
-    fn bars(&self, from: Timestamp, to: Timestamp) -> u64 {
-        match self.timeframe.length() {
-            Some(length) => (to.since(from).as_nanos() / length.as_nanos().max(1)) as u64,
-            None => std::iter::successors(Some(from), |at| Some(self.timeframe.next(*at)))
-                .take_while(|at| *at < to)
-                .count() as u64,
-        }
-    }
-
-    pub(super) fn told(&mut self, range: &Range, out: &mut Out) {
+    fn told(&mut self, range: &Range, out: &mut Out) {
         if self.asked.as_ref() != Some(range) {
             return;
         }
@@ -249,26 +272,12 @@ impl CandleSeam {
         self.drain(out);
     }
 
-    /// A bar that opens before this and is not in the history is not going to be.
-    fn sure_until(&mut self) -> Timestamp {
-        let old = self.timeframe.floor(self.now.saturating_sub(TOLD_WITHIN));
-        // A bar that came live, or is there and not over, says that the history is as far.
-        let later = self
-            .waiting
-            .keys()
-            .next()
-            .copied()
-            .or(self.held.as_ref().map(|held| held.timestamp));
-        let until = later.unwrap_or(old).max(old);
-        self.still_open.take().map_or(until, |open| until.min(open))
-    }
-
-    pub(super) fn failed(&mut self, again: Timestamp) {
+    fn failed(&mut self, again: Timestamp) {
         self.asked = None;
         self.again = Some(again);
     }
 
-    pub(super) fn tick(&mut self, now: Timestamp, out: &mut Out) {
+    fn tick(&mut self, now: Timestamp, out: &mut Out) {
         self.now = now;
         self.again = self.again.filter(|again| *again > now);
         if self.polled {
@@ -307,7 +316,7 @@ impl CandleSeam {
         }
     }
 
-    pub(super) fn place(&self) -> Option<Place> {
+    fn place(&self) -> Option<Place> {
         Some(Place {
             id: None,
             time: self.next?.nanos(),
@@ -315,13 +324,13 @@ impl CandleSeam {
         })
     }
 
-    pub(super) fn resume(&mut self, place: &Place) {
+    fn resume(&mut self, place: &Place) {
         self.next = Some(Timestamp::from_nanos(place.time));
         self.disrupted = true;
     }
 }
 
-fn candle(event: &Event) -> Option<&Candle> {
+pub(super) fn candle(event: &Event) -> Option<&Candle> {
     match &event.data {
         Data::Candle(candle) => Some(candle),
         _ => None,

@@ -6,6 +6,7 @@
 //!
 //! Pure: a state machine per stream, which is told what came and asks for ranges. I/O is done elsewhere.
 
+mod built;
 mod candles;
 mod trades;
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use candles::CandleRules;
 
 use crate::venue::{Channel, Mark, Range, Stream};
+use built::BuiltSeam;
 use candles::CandleSeam;
 use trades::TradeSeam;
 
@@ -98,145 +100,144 @@ fn mark((id, time): Ends) -> Mark {
     }
 }
 
+/// How a stream is had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// What is wanted.
+    pub(crate) stream: Stream,
+    /// What is asked of the venue: of candles that are built, shorter ones.
+    pub(crate) of: Stream,
+    /// The venue sends that live.
+    pub(crate) sent: bool,
+}
+
 /// The seam of one stream.
-#[derive(Debug)]
-enum Joint {
-    Trades(TradeSeam),
-    Candles(CandleSeam),
+trait Joint: std::fmt::Debug + Send + Sync {
+    /// A live event.
+    fn live(&mut self, event: Event, out: &mut Out);
+    /// Messages may have been lost.
+    fn disrupted(&mut self);
+    /// Whether a range has been asked for, and not been told.
+    fn has_asked(&self, range: &Range) -> bool;
+    /// A range is being read, and nothing comes live.
+    fn begin(&mut self, range: &Range);
+    /// A page of a range that was asked for.
+    fn page(&mut self, events: Vec<Event>, out: &mut Out);
+    /// All that the venue has of a range has come.
+    fn told(&mut self, range: &Range, out: &mut Out);
+    /// What was asked for could not be had, and is to be asked for again.
+    fn failed(&mut self, again: Timestamp);
+    /// Time passes.
+    fn tick(&mut self, now: Timestamp, out: &mut Out);
+    /// Where the stream stands; `None` before its first event.
+    fn place(&self) -> Option<Place>;
+    /// Takes up a place, as after a lost connection.
+    fn resume(&mut self, place: &Place);
 }
 
 /// The seams of a lane's streams.
 #[derive(Debug)]
 pub(crate) struct Seam {
-    streams: Vec<(Stream, Joint)>,
+    streams: Vec<(Plan, Box<dyn Joint>)>,
 }
 
 impl Seam {
-    /// Seams for those of the streams that a venue keeps; `polled` tells which of them it does not send live. With `since`,
-    /// their history from then on comes first.
-    pub(crate) fn new(
-        streams: impl IntoIterator<Item = Stream>,
-        polled: impl Fn(Stream) -> bool,
-        rules: Rules,
-        since: Option<Timestamp>,
-    ) -> Self {
-        let joint = |stream: Stream| match stream.channel {
-            Channel::Trades => Some(Joint::Trades(TradeSeam::new(stream, rules, since))),
-            Channel::Candles(timeframe) => {
-                let seam = CandleSeam::new(stream, timeframe, polled(stream), rules, since);
-                Some(Joint::Candles(seam))
+    /// Seams for those of the streams that a venue keeps. With `since`, their history from then on comes first.
+    pub(crate) fn new(plans: &[Plan], rules: Rules, since: Option<Timestamp>) -> Self {
+        let joint = |plan: &Plan| -> Option<Box<dyn Joint>> {
+            match (plan.stream.channel, plan.of.channel) {
+                (Channel::Trades, _) => Some(Box::new(TradeSeam::new(plan.of, rules, since))),
+                (Channel::Candles(wanted), Channel::Candles(of)) if wanted != of => {
+                    Some(Box::new(BuiltSeam::new(plan, (of, wanted), rules, since)))
+                }
+                (Channel::Candles(timeframe), _) => {
+                    Some(Box::new(CandleSeam::new(plan.of, timeframe, !plan.sent, rules, since)))
+                }
+                _ => None,
             }
-            _ => None,
         };
         Self {
-            streams: streams
-                .into_iter()
-                .filter_map(|stream| Some((stream, joint(stream)?)))
-                .collect(),
+            streams: plans.iter().filter_map(|plan| Some((*plan, joint(plan)?))).collect(),
         }
     }
 
-    /// The number of a stream here, by which it is told of; `None` for one that nothing can be asked about.
-    pub(crate) fn number(&self, stream: Stream) -> Option<usize> {
-        self.streams.iter().position(|(known, _)| *known == stream)
+    /// The numbers of the streams that are made of a venue's, by which they are told of.
+    pub(crate) fn numbers(&self, of: Stream) -> Vec<usize> {
+        let made = self.streams.iter().enumerate().filter(|(_, (plan, _))| plan.of == of);
+        made.map(|(at, _)| at).collect()
     }
 
     /// A live event of a stream.
     #[inline]
     pub(crate) fn live(&mut self, at: usize, event: Event, out: &mut Out) {
-        match &mut self.streams[at].1 {
-            Joint::Trades(seam) => seam.live(event, out),
-            Joint::Candles(seam) => seam.live(event, out),
-        }
+        self.streams[at].1.live(event, out);
     }
 
     /// Messages of the stream may have been lost.
     pub(crate) fn disrupted(&mut self, at: usize) {
-        match &mut self.streams[at].1 {
-            Joint::Trades(seam) => seam.disrupted(),
-            Joint::Candles(seam) => seam.disrupted(),
-        }
+        self.streams[at].1.disrupted();
+    }
+
+    /// Who has asked for a range: more than one, where candles are wanted and others built of them.
+    fn who_asked(&mut self, range: &Range) -> impl Iterator<Item = &mut Box<dyn Joint>> {
+        let joints = self.streams.iter_mut().filter(|(plan, _)| plan.of == range.stream);
+        joints.map(|(_, joint)| joint).filter(|joint| joint.has_asked(range))
     }
 
     /// A page of history that was asked for, in order.
-    pub(crate) fn page(&mut self, stream: Stream, events: Vec<Event>, out: &mut Out) {
-        match self.joint(stream) {
-            Some(Joint::Trades(seam)) => seam.page(events, out),
-            Some(Joint::Candles(seam)) => seam.page(events, out),
-            None => {}
+    pub(crate) fn page(&mut self, range: &Range, events: Vec<Event>, out: &mut Out) {
+        let mut joints = self.who_asked(range);
+        let first = joints.next();
+        for joint in joints {
+            joint.page(events.clone(), out);
+        }
+        if let Some(joint) = first {
+            joint.page(events, out);
         }
     }
 
     /// All that the venue has of a range has come.
     pub(crate) fn told(&mut self, range: &Range, out: &mut Out) {
-        match self.joint(range.stream) {
-            Some(Joint::Trades(seam)) => seam.told(range, out),
-            Some(Joint::Candles(seam)) => seam.told(range, out),
-            None => {}
-        }
-    }
-
-    /// A range is being read, of a stream that is history alone.
-    pub(crate) fn begin(&mut self, range: &Range) {
-        match self.joint(range.stream) {
-            Some(Joint::Trades(seam)) => seam.begin(range),
-            Some(Joint::Candles(seam)) => seam.begin(range, Timestamp::now()),
-            None => {}
-        }
-    }
-
-    /// Where a stream goes on.
-    pub(crate) fn mark(&self, stream: Stream) -> Option<Mark> {
-        let (_, joint) = self.streams.iter().find(|(known, _)| *known == stream)?;
-        let place = match joint {
-            Joint::Trades(seam) => seam.place(),
-            Joint::Candles(seam) => seam.place(),
-        };
-        place.map(|place| mark((place.id, place.time)))
+        self.who_asked(range).for_each(|joint| joint.told(range, out));
     }
 
     /// A range could not be had for now: it is asked for again later.
     pub(crate) fn failed(&mut self, range: &Range, again: Timestamp) {
-        match self.joint(range.stream) {
-            Some(Joint::Trades(seam)) => seam.failed(again),
-            Some(Joint::Candles(seam)) => seam.failed(again),
-            None => {}
-        }
+        self.who_asked(range).for_each(|joint| joint.failed(again));
+    }
+
+    /// A range is being read, of streams that are history alone.
+    pub(crate) fn begin(&mut self, range: &Range) {
+        let joints = self.streams.iter_mut().filter(|(plan, _)| plan.of == range.stream);
+        joints.for_each(|(_, joint)| joint.begin(range));
+    }
+
+    /// Where a stream goes on.
+    pub(crate) fn mark(&self, stream: Stream) -> Option<Mark> {
+        let (_, joint) = self.streams.iter().find(|(plan, _)| plan.stream == stream)?;
+        joint.place().map(|place| mark((place.id, place.time)))
     }
 
     /// Time passes: overdue candles, and streams that are silent since a connection came back.
     pub(crate) fn tick(&mut self, now: Timestamp, out: &mut Out) {
-        for (_, joint) in &mut self.streams {
-            match joint {
-                Joint::Trades(seam) => seam.tick(now, out),
-                Joint::Candles(seam) => seam.tick(now, out),
-            }
-        }
-    }
-
-    fn joint(&mut self, stream: Stream) -> Option<&mut Joint> {
-        let found = self.streams.iter_mut().find(|(known, _)| *known == stream);
-        found.map(|(_, joint)| joint)
+        self.streams.iter_mut().for_each(|(_, joint)| joint.tick(now, out));
     }
 
     /// Where all streams stand: enough to go on in another process.
     pub(crate) fn detail(&self) -> Arc<str> {
         let mut text = String::with_capacity(64 * self.streams.len() + 2);
         text.push('{');
-        for (stream, joint) in &self.streams {
-            let place = match joint {
-                Joint::Trades(seam) => seam.place(),
-                Joint::Candles(seam) => seam.place(),
+        for (plan, joint) in &self.streams {
+            let Some(Place { id, time, holes }) = joint.place() else {
+                continue;
             };
-            let Some(place) = place else { continue };
             let comma = if text.len() > 1 { "," } else { "" };
-            let Place { id, time, holes } = &place;
-            let _ = write!(text, "{comma}\"{stream}\":{{\"time\":{time}");
+            let _ = write!(text, "{comma}\"{}\":{{\"time\":{time}", plan.stream);
             if let Some(id) = id {
                 let _ = write!(text, ",\"id\":{id}");
             }
             if !holes.is_empty() {
-                let _ = write!(text, ",\"holes\":{}", serde_json::to_string(holes).unwrap_or_default());
+                let _ = write!(text, ",\"holes\":{}", serde_json::to_string(&holes).unwrap_or_default());
             }
             text.push('}');
         }
@@ -250,12 +251,9 @@ impl Seam {
             let message = "the stored position is damaged, or not that of a live source";
             Error::new(ErrorKind::Checkpoint, "live.resume", message).with_source(error)
         })?;
-        for (stream, joint) in &mut self.streams {
-            if let Some(place) = places.get(&stream.to_string()) {
-                match joint {
-                    Joint::Trades(seam) => seam.resume(place),
-                    Joint::Candles(seam) => seam.resume(place),
-                }
+        for (plan, joint) in &mut self.streams {
+            if let Some(place) = places.get(&plan.stream.to_string()) {
+                joint.resume(place);
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use qicore_data::{Data, Event, Timestamp, TradeId};
 
-use super::{Order, Out, Place, Rules, ends, mark};
+use super::{Joint, Order, Out, Place, Rules, ends, mark};
 use crate::venue::{Mark, Range, Stream};
 
 /// The seam of one symbol's trades, whose ids are consecutive numbers.
@@ -61,21 +61,6 @@ impl TradeSeam {
             given_up: false,
             disrupted: since.is_some(),
             verify_at: None,
-        }
-    }
-
-    #[inline]
-    pub(super) fn live(&mut self, event: Event, out: &mut Out) {
-        let Some(id) = number(&event) else {
-            // No venue here sends such; there is nothing to compare.
-            out.events.push(event);
-            return;
-        };
-        match self.next {
-            Some(Mark { id: Some(next), .. }) if id == next && self.is_open() => self.put_out(id, event, out),
-            Some(Mark { id: Some(next), .. }) if id < next => self.late(id, event, out),
-            None => self.put_out(id, event, out),
-            Some(next) => self.beyond(next, id, event, out),
         }
     }
 
@@ -179,19 +164,53 @@ impl TradeSeam {
         }
     }
 
+    /// What waited goes out, up to the next hole.
+    fn drain(&mut self, out: &mut Out) {
+        while let Some((id, event)) = self.waiting.pop_first() {
+            match self.next {
+                Some(Mark { id: Some(next), .. }) if id < next => {}
+                Some(next @ Mark { id: Some(ahead), .. }) if id > ahead => {
+                    self.beyond(next, id, event, out);
+                    return;
+                }
+                _ => self.put_out(id, event, out),
+            }
+        }
+    }
+}
+
+impl Joint for TradeSeam {
+    fn has_asked(&self, range: &Range) -> bool {
+        self.holes.iter().any(|hole| hole.asked && hole.to == range.to)
+    }
+    #[inline]
+    fn live(&mut self, event: Event, out: &mut Out) {
+        let Some(id) = number(&event) else {
+            // No venue here sends such; there is nothing to compare.
+            out.events.push(event);
+            return;
+        };
+        match self.next {
+            Some(Mark { id: Some(next), .. }) if id == next && self.is_open() => self.put_out(id, event, out),
+            Some(Mark { id: Some(next), .. }) if id < next => self.late(id, event, out),
+            None => self.put_out(id, event, out),
+            Some(next) => self.beyond(next, id, event, out),
+        }
+    }
+
     /// The history up to a mark is being read, and nothing comes live.
-    pub(super) fn begin(&mut self, range: &Range) {
+    fn begin(&mut self, range: &Range) {
         let mut hole = Hole::new(self.next.unwrap_or(range.from), range.to);
         hole.asked = true;
         self.holes = vec![hole];
     }
 
-    pub(super) fn disrupted(&mut self) {
+    fn disrupted(&mut self) {
         self.disrupted = true;
         self.verify_at = None;
     }
 
-    pub(super) fn page(&mut self, events: Vec<Event>, out: &mut Out) {
+    fn page(&mut self, events: Vec<Event>, out: &mut Out) {
         for event in events {
             let Some(id) = number(&event) else { continue };
             let place = Mark::id(id, event.timestamp);
@@ -209,7 +228,7 @@ impl TradeSeam {
     }
 
     /// The hole that was asked for is as full as it gets.
-    pub(super) fn told(&mut self, range: &Range, out: &mut Out) {
+    fn told(&mut self, range: &Range, out: &mut Out) {
         let Some(at) = self.holes.iter().position(|hole| hole.asked && hole.to == range.to) else {
             return;
         };
@@ -243,21 +262,7 @@ impl TradeSeam {
         self.drain(out);
     }
 
-    /// What waited goes out, up to the next hole.
-    fn drain(&mut self, out: &mut Out) {
-        while let Some((id, event)) = self.waiting.pop_first() {
-            match self.next {
-                Some(Mark { id: Some(next), .. }) if id < next => {}
-                Some(next @ Mark { id: Some(ahead), .. }) if id > ahead => {
-                    self.beyond(next, id, event, out);
-                    return;
-                }
-                _ => self.put_out(id, event, out),
-            }
-        }
-    }
-
-    pub(super) fn failed(&mut self, again: Timestamp) {
+    fn failed(&mut self, again: Timestamp) {
         for hole in &mut self.holes {
             if std::mem::take(&mut hole.asked) {
                 hole.again = Some(again);
@@ -265,7 +270,7 @@ impl TradeSeam {
         }
     }
 
-    pub(super) fn tick(&mut self, now: Timestamp, out: &mut Out) {
+    fn tick(&mut self, now: Timestamp, out: &mut Out) {
         for hole in &mut self.holes {
             hole.again = hole.again.filter(|again| *again > now);
         }
@@ -284,7 +289,7 @@ impl TradeSeam {
         }
     }
 
-    pub(super) fn place(&self) -> Option<Place> {
+    fn place(&self) -> Option<Place> {
         let next = self.next?;
         let holes = match self.rules.order {
             // The hole begins where the stream goes on: it is found again.
@@ -298,7 +303,7 @@ impl TradeSeam {
         })
     }
 
-    pub(super) fn resume(&mut self, place: &Place) {
+    fn resume(&mut self, place: &Place) {
         self.next = Some(mark((place.id, place.time)));
         self.holes = place
             .holes

@@ -39,12 +39,21 @@ impl Client {
         })
     }
 
-    /// Asks, and decodes the answer.
+    /// Asks, and decodes the answer. One that cannot be decoded is asked for again: it may have been cut on its way.
     pub(super) async fn ask(&self, ask: &Ask) -> Result<(Vec<Event>, Answer)> {
-        let answer = self.hosts[ask.host].get(&ask.request).await?;
-        self.tee.answer(&answer);
-        let events = self.decode(&answer)?;
-        Ok((events, answer))
+        let mut tries = 0;
+        loop {
+            let answer = self.hosts[ask.host].get(&ask.request).await?;
+            self.tee.answer(&answer);
+            match self.decode(&answer) {
+                Ok(events) => return Ok((events, answer)),
+                Err(error) if error.kind() == ErrorKind::Decode && tries < UNREADABLE => {
+                    tries += 1;
+                    tracing::warn!(%error, "the answer cannot be read: asking again");
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn decode(&self, answer: &Answer) -> Result<Vec<Event>> {
@@ -108,6 +117,9 @@ impl Client {
             .with_source(first)
     }
 }
+
+/// How often an answer that cannot be read is asked for again.
+const UNREADABLE: usize = 2;
 
 /// The most instruments of a request: their names stand in its URL.
 const INSTRUMENTS: usize = 100;

@@ -1,6 +1,6 @@
 //! What a host answers, and the errors that its status says.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use qicore_data::{Error, ErrorKind, RetryAdvice, Timestamp};
@@ -10,7 +10,8 @@ use qicore_data::{Error, ErrorKind, RetryAdvice, Timestamp};
 pub(crate) struct Answer {
     /// What was asked for, without what is secret: the channel of the body's frame.
     pub(crate) url: Box<str>,
-    /// When the whole of it was there.
+    /// When the whole of it was there, by the clock here; by the host's (`Date`) where that is behind: what is over here is
+    /// then not yet over there.
     pub(crate) received: Timestamp,
     /// The body.
     pub(crate) body: Bytes,
@@ -107,6 +108,17 @@ fn excerpt(text: &str) -> String {
     format!("{:?}", text.chars().take(200).collect::<String>())
 }
 
+/// The time here, or that of the host if it is behind by more than its seconds tell.
+pub(super) fn received(date: Option<&str>) -> Timestamp {
+    let (now, second) = (Timestamp::now(), Duration::from_secs(1));
+    let there = date.and_then(|date| httpdate::parse_http_date(date).ok());
+    let there = there.and_then(|there| there.duration_since(SystemTime::UNIX_EPOCH).ok());
+    match there.and_then(|there| Timestamp::from_secs(there.as_secs().try_into().ok()?)) {
+        Some(there) if now.since(there) > 2 * second => there.saturating_add(second),
+        _ => now,
+    }
+}
+
 /// The length that `Retry-After` asks for: seconds. Its other form, a date, is not sent by those who are asked here.
 pub(super) fn retry_after(header: Option<&str>) -> Option<Duration> {
     header?.trim().parse().ok().map(Duration::from_secs)
@@ -143,6 +155,16 @@ mod tests {
         assert_eq!(limited.retry(), RetryAdvice::After(Duration::from_secs(7)));
         // No pause helps where trying again does not.
         assert_eq!(error(451, Some(7), "").retry(), RetryAdvice::Never);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_is_not_believed() {
+        let behind = received(Some("Thu, 05 Nov 2026 10:00:00 GMT"));
+        assert_eq!(behind.to_string(), "2026-11-05T10:00:01Z");
+        let before = Timestamp::now();
+        for date in [None, Some("Thu, 05 Nov 2099 10:00:00 GMT"), Some("yesterday")] {
+            assert!(received(date) >= before);
+        }
     }
 
     #[test]

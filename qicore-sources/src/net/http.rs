@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use qicore_data::{Error, ErrorKind, Result, RetryAdvice, RetryPolicy, Timestamp};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use qicore_data::{Error, ErrorKind, Result, RetryAdvice, RetryPolicy};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::answer::{Answer, Refusal, retry_after};
+use super::answer::{Answer, Refusal, received, retry_after};
 use super::budget::Budget;
 use super::config::NetConfig;
 use super::{retrying, tls};
@@ -111,12 +111,9 @@ impl Http {
         if let Some((period, used)) = self.told.and_then(|told| told(response.headers())) {
             self.budget.told(period, used);
         }
-        let wait = retry_after(
-            response
-                .headers()
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok()),
-        );
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let wait = retry_after(header(RETRY_AFTER));
+        let date = header(DATE).map(str::to_owned);
         let mut body = BytesMut::new();
         while let Some(part) = response.chunk().await.map_err(failed)? {
             if body.len() + part.len() > self.longest {
@@ -140,7 +137,7 @@ impl Http {
         }
         let answer = Answer {
             url: url.as_str().into(),
-            received: Timestamp::now(),
+            received: received(date.as_deref()),
             body: body.freeze(),
         };
         self.check(answer)

@@ -31,7 +31,7 @@ enum Kind {
     Top { book: Arc<Book> },
     Depth { book: Arc<Book>, every: i64, due: i64 },
     Partial { levels: usize, every: i64, due: i64 },
-    Kline { live: Live, timeframe: Timeframe },
+    Kline { live: Box<Live>, timeframe: Timeframe },
     Day { mini: bool, due: i64 },
 }
 
@@ -180,7 +180,7 @@ impl Kind {
                 if let Some(name) = channel.strip_prefix("kline_") {
                     let timeframe = Timeframe::of(name).filter(|timeframe| timeframe.name() != "15d")?;
                     return Some(Self::Kline {
-                        live: Live::new(market, series, timeframe, now),
+                        live: Box::new(Live::new(market, series, timeframe, now)),
                         timeframe,
                     });
                 }

@@ -32,7 +32,7 @@ enum Kind {
     Trades { next: u64 },
     Ticker { next: u64, every: i64 },
     Level2 { book: Arc<Book> },
-    Candles { live: Live },
+    Candles { live: Box<Live> },
     Status,
 }
 
@@ -59,7 +59,7 @@ impl Subscription {
                 book: market.book_at(series, market.update_at(series, now)),
             },
             "candles" => Kind::Candles {
-                live: Live::new(market, series, five_minutes(), now),
+                live: Box::new(Live::new(market, series, five_minutes(), now)),
             },
             "status" => Kind::Status,
             _ => return None,

@@ -29,7 +29,7 @@ pub(super) struct Subscription {
 enum Kind {
     Trade { next: u64 },
     Ticker { next: u64, book: Option<Arc<Book>> },
-    Ohlc { live: Live, timeframe: Timeframe },
+    Ohlc { live: Box<Live>, timeframe: Timeframe },
     Book { book: Arc<Book>, depth: usize },
 }
 
@@ -59,7 +59,7 @@ impl Subscription {
             "ohlc" => {
                 let timeframe = names::timeframe(wish.interval).ok_or("Subscription ohlc interval not supported")?;
                 Kind::Ohlc {
-                    live: Live::new(market, series, timeframe, now),
+                    live: Box::new(Live::new(market, series, timeframe, now)),
                     timeframe,
                 }
             }

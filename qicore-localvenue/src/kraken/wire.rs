@@ -39,7 +39,7 @@ pub(super) fn trade_row(instrument: &Instrument, fill: &Fill) -> String {
         size(instrument, fill.size.into()),
         float_seconds(fill.time),
         if fill.side == Side::Buy { "b" } else { "s" },
-        if fill.id % 3 == 0 { "m" } else { "l" },
+        if fill.id.is_multiple_of(3) { "m" } else { "l" },
         fill.id
     )
 }
@@ -131,7 +131,7 @@ pub(super) fn trade(instrument: &Instrument, fill: &Fill) -> String {
         if fill.side == Side::Buy { "buy" } else { "sell" },
         number(fill.price.into(), instrument.price_scale),
         number(fill.size.into(), instrument.size_scale),
-        if fill.id % 3 == 0 { "market" } else { "limit" },
+        if fill.id.is_multiple_of(3) { "market" } else { "limit" },
         fill.id,
         times::micros(fill.time)
     )

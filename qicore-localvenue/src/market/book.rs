@@ -1,6 +1,6 @@
 //! Books. The book after update `u` is a function of `u` alone: levels lie on a grid of prices, the smooth price decides
-//! which are bids and which are asks, and each level's size changes every [`LIFE`] updates, at a phase of its own. An update
-//! is the difference of two neighbouring books.
+//! which are bids and which are asks, and each level's size lives for some updates, at a phase of its own, the shorter the
+//! nearer it is to the best price. An update is the difference of two neighbouring books.
 
 use std::sync::Arc;
 
@@ -9,8 +9,15 @@ use super::{Market, Series, TruthBook, TruthQuote, decimal};
 /// Price and size in units.
 pub(crate) type Level = (i64, i64);
 
-/// Updates a level's size lives.
-const LIFE: u64 = 400;
+/// Updates for which a level's size lives, so many levels behind the best.
+fn life(behind: i64) -> u64 {
+    match behind {
+        ..10 => 4,
+        10..100 => 40,
+        _ => 400,
+    }
+}
+
 /// Books remembered of a symbol.
 const REMEMBERED: usize = 8;
 const PHASE: u64 = 11;
@@ -129,10 +136,11 @@ impl Market {
         let middle = series.noise.path(instrument.base_price, self.first_from(series, exact)) / step;
         let depth = self.shared.book_depth as i64;
         let level = |grid: i64| {
-            let phase = series.noise.hash(PHASE, grid as u64) % LIFE;
+            let life = life((grid - middle).abs());
+            let phase = series.noise.hash(PHASE, grid as u64) % life;
             let dice = series
                 .noise
-                .hash(AMOUNT, grid as u64 ^ (((update + phase) / LIFE) << 40));
+                .hash(AMOUNT + life, grid as u64 ^ (((update + phase) / life) << 40));
             let ceiling = 10u64.pow(1 + (dice % u64::from(instrument.size_scale)) as u32) * 5;
             (grid * step, 1 + ((dice >> 16) % ceiling) as i64)
         };

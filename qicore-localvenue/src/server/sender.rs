@@ -22,19 +22,19 @@ pub(super) struct Sender {
 
 impl Sender {
     /// Takes a text item through the faults. Closing and violations are the caller's.
-    pub(super) fn push(&mut self, item: &Item, faults: &Faults, now: Instant) {
+    pub(super) fn push(&mut self, item: Item, faults: &Faults, now: Instant) {
         match item {
-            Item::Control(text) => self.enqueue(Duration::ZERO, Message::text(text.as_str()), now),
+            Item::Control(text) => self.enqueue(Duration::ZERO, Message::text(text), now),
             Item::Ahead(text) => {
-                self.enqueue(Duration::ZERO, Message::text(text.as_str()), now);
+                self.enqueue(Duration::ZERO, Message::text(text), now);
                 self.sent += 1;
             }
             Item::Data { symbol, channel, text } => {
-                let fate = faults.fate(symbol, channel);
+                let fate = faults.fate(&symbol, &channel);
                 if fate.dropped {
                     return;
                 }
-                let text = Utf8Bytes::from(text.as_str());
+                let text = Utf8Bytes::from(text);
                 if fate.swapped && self.held.is_none() {
                     self.held = Some(text);
                     return;

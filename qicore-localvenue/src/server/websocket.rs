@@ -218,7 +218,7 @@ impl Connection {
             match item {
                 Item::Violation(what) => self.core.log.violation(Some(self.id), what),
                 Item::Close(code, reason) => end = Some(End::Frame(code, reason)),
-                text => self.sender.push(&text, &self.core.faults, now),
+                text => self.sender.push(text, &self.core.faults, now),
             }
         }
         let mut any = false;

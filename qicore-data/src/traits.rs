@@ -19,6 +19,12 @@ use crate::time::Timestamp;
 pub trait Resume: Send + Sync {
     /// The checkpoint from which `lane` is to go on: the lowest of what the sinks hold. `None` starts it anew.
     async fn checkpoint(&self, lane: &Lane) -> Result<Option<Arc<Checkpoint>>>;
+
+    /// All checkpoints of `lane` that some sink goes on from, each once, the lowest first. A source that
+    /// [catches up](SourceCapabilities::catches_up) tells the sinks that are behind what lies between.
+    async fn held(&self, lane: &Lane) -> Result<Vec<Arc<Checkpoint>>> {
+        Ok(self.checkpoint(lane).await?.into_iter().collect())
+    }
 }
 
 /// A [`Resume`] that starts every lane anew.
@@ -38,6 +44,9 @@ impl Resume for FromStart {
 pub struct SourceCapabilities {
     /// It can go back to a checkpoint and read the same again (a file, a broker, a history); a live stream cannot.
     pub replayable: bool,
+    /// It is live, and asks elsewhere for what was missed: it goes on at the lowest of what the sinks hold, if they hold
+    /// anything, and gives what lies between two of them the offset of the higher one.
+    pub catches_up: bool,
     /// It ends by itself.
     pub finite: bool,
     /// Several processes read it together, and its lanes go from one to another (a consumer group).
@@ -49,6 +58,13 @@ impl SourceCapabilities {
     #[must_use]
     pub fn replayable(mut self) -> Self {
         self.replayable = true;
+        self
+    }
+
+    /// A live source that asks elsewhere for what was missed.
+    #[must_use]
+    pub fn catches_up(mut self) -> Self {
+        self.catches_up = true;
         self
     }
 

@@ -120,7 +120,8 @@ fn lane(client: &Client, range: &Range) -> Lane {
 }
 
 /// Reads one stream.
-struct Reader {
+#[derive(Debug)]
+pub(super) struct Reader {
     lane: Lane,
     plan: Plan,
     range: Range,
@@ -134,7 +135,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(
+    pub(super) fn new(
         client: Client,
         lane: Lane,
         (plan, range): (Plan, Range),
@@ -197,6 +198,20 @@ impl Reader {
             if told {
                 tokio::time::sleep(AGAIN).await;
                 self.begin();
+            }
+        }
+    }
+
+    /// All events that there are.
+    pub(super) async fn all(&mut self) -> Result<Vec<Event>> {
+        let mut all = Vec::new();
+        loop {
+            let (batch, _) = self.next().await?;
+            if let Content::Events(mut events, _) = batch.content {
+                all.append(&mut events);
+            }
+            if batch.end.is_some() {
+                return Ok(all);
             }
         }
     }

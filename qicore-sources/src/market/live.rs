@@ -1,6 +1,6 @@
 //! A venue's stream, put right by its history.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::MarketConfig;
 use super::books::{Books, Wanted};
+use super::catch_up::{Behind, CatchUp};
 use super::client::Client;
 use super::connection::{self, Command, OVERFLOW, Report, Shared};
 use super::fetch::{Fetched, Fetches, again};
@@ -72,6 +73,9 @@ pub(super) struct Live {
     seam: Seam,
     books: Books,
     fetches: Fetches,
+    /// What comes before anything else.
+    catch_up: Option<CatchUp>,
+    caught_up: VecDeque<Batch>,
     reports: mpsc::Receiver<Report>,
     out: Out,
     /// Messages that cannot be decoded.
@@ -105,17 +109,28 @@ impl Live {
             reports,
         } = setup;
         let mut seam = Seam::new(&plans, rules, config.from);
+        let held = resume.held(&lane).await?;
         let mut offset = 0;
-        if let Some(checkpoint) = resume.checkpoint(&lane).await? {
+        if let Some(checkpoint) = held.last() {
             offset = checkpoint.position.offset;
             if let Some(detail) = &checkpoint.position.detail {
                 seam.resume(detail).map_err(|error| error.with("lane", &lane))?;
             }
         }
+        let lost = (offset > 0).then(|| (seam.at(), GapReason::Disconnect));
+        let behind = Behind {
+            client: client.clone(),
+            lane: lane.clone(),
+            plans: plans.clone(),
+            rules,
+            parallel: config.parallel,
+        };
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut live = Self {
             books: Books::new(client.protocol.book_repair()),
+            catch_up: CatchUp::begin(behind, held),
+            caught_up: VecDeque::new(),
             fetches: Fetches::new(client.clone(), config.parallel),
             client,
             lane,
@@ -131,12 +146,12 @@ impl Live {
             stray: 0,
             config,
         };
-        live.connect(&plans, shared);
+        live.connect(&plans, shared, lost);
         Ok(live)
     }
 
     /// Spreads the streams over connections, and has those made.
-    fn connect(&mut self, plans: &[Plan], shared: Shared) {
+    fn connect(&mut self, plans: &[Plan], shared: Shared, lost: Option<(Timestamp, GapReason)>) {
         let mut sent: Vec<_> = plans.iter().filter(|plan| plan.sent).map(|plan| plan.of).collect();
         sent.sort_unstable();
         sent.dedup();
@@ -166,13 +181,20 @@ impl Live {
                 commands,
                 task: task.abort_handle(),
                 was_up: false,
-                down: None,
+                down: lost,
             });
         }
     }
 
     /// See [`Source::next_batch`](qicore_data::Source::next_batch).
     pub(super) async fn next_batch(&mut self, limit: BatchLimit) -> Result<Batch> {
+        if let Some(catch_up) = &mut self.catch_up {
+            self.caught_up = catch_up.done().await?.into();
+            self.catch_up = None;
+        }
+        if let Some(batch) = self.caught_up.pop_front() {
+            return Ok(batch);
+        }
         loop {
             if let Some(batch) = self.batch() {
                 return Ok(batch);
@@ -232,6 +254,7 @@ impl Live {
 
     fn events(&mut self, slot: usize, events: Vec<Event>) {
         let now = Instant::now();
+        self.seam.heard(Timestamp::now());
         for event in events {
             let Some(channel) = Channel::of(&event.data) else {
                 self.beside(slot, event);

@@ -10,6 +10,7 @@
 
 mod books;
 mod capture;
+mod catch_up;
 mod client;
 mod config;
 mod connection;
@@ -296,7 +297,7 @@ impl Source for Market {
     fn capabilities(&self) -> SourceCapabilities {
         match self.config.to {
             Some(_) => SourceCapabilities::default().replayable().finite(),
-            None => SourceCapabilities::default(),
+            None => SourceCapabilities::default().catches_up(),
         }
     }
 

@@ -80,3 +80,28 @@ pub(crate) fn ids(events: &[Event]) -> BTreeMap<String, Vec<u64>> {
 pub(crate) fn consecutive(ids: &[u64]) -> bool {
     ids.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }
+
+/// Runs a test for each venue.
+#[macro_export]
+macro_rules! each_venue {
+    ($($test:ident)+) => {$(
+        mod $test {
+            use qicore_localvenue::VenueKind;
+
+            #[tokio::test]
+            async fn binance() {
+                super::$test(VenueKind::Binance).await;
+            }
+
+            #[tokio::test]
+            async fn coinbase() {
+                super::$test(VenueKind::Coinbase).await;
+            }
+
+            #[tokio::test]
+            async fn kraken() {
+                super::$test(VenueKind::Kraken).await;
+            }
+        }
+    )+};
+}

@@ -82,7 +82,7 @@ impl Runner {
         let resume = Arc::new(ResumeTable::new(
             Arc::clone(&shared.sinks),
             store.clone(),
-            source.capabilities().replayable,
+            source.capabilities(),
             shared.options.retry,
             Arc::clone(&shared.counts),
         ));

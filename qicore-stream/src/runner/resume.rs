@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use qicore_data::{Checkpoint, Error, Lane, Result, Resume, RetryPolicy};
+use qicore_data::{Checkpoint, Error, Lane, Result, Resume, RetryPolicy, SourceCapabilities};
 
 use super::SinkStage;
 use super::at_work::Busy;
@@ -19,14 +19,16 @@ pub(super) struct LaneStart {
     pub(super) from: Option<Arc<Checkpoint>>,
     /// What each sink holds already.
     pub(super) held: Vec<Option<Arc<Checkpoint>>>,
+    /// What the sinks hold, each once and the lowest first; of a source that catches up.
+    others: Vec<Arc<Checkpoint>>,
 }
 
 /// Asks the sinks and the checkpoint store, once for each lane.
 pub(super) struct ResumeTable {
     sinks: Arc<[Arc<SinkStage>]>,
     store: Option<Arc<dyn CheckpointStore>>,
-    /// Whether the source can read again what it has read before.
-    replayable: bool,
+    /// Whether the source can read again what it has read before, or ask for it.
+    source: SourceCapabilities,
     /// How the checkpoint store is asked again; each sink has its own.
     retry: RetryPolicy,
     counts: Arc<Counts>,
@@ -38,7 +40,7 @@ impl ResumeTable {
     pub(super) fn new(
         sinks: Arc<[Arc<SinkStage>]>,
         store: Option<Arc<dyn CheckpointStore>>,
-        replayable: bool,
+        source: SourceCapabilities,
         retry: RetryPolicy,
         counts: Arc<Counts>,
     ) -> Self {
@@ -46,7 +48,7 @@ impl ResumeTable {
             counts,
             sinks,
             store,
-            replayable,
+            source,
             retry,
             lanes: Mutex::default(),
             busy: Arc::default(),
@@ -113,17 +115,26 @@ impl ResumeTable {
             .cloned();
         let progress =
             |checkpoint: &Option<Arc<Checkpoint>>| checkpoint.as_ref().map(|checkpoint| checkpoint.progress());
-        if self.replayable {
+        if self.source.replayable {
             return Ok(LaneStart {
                 from: all.min_by_key(progress).flatten(),
                 held,
+                others: Vec::new(),
             });
+        }
+        if self.source.catches_up {
+            // A sink that holds nothing begins where the source goes on for the others.
+            let from = all.clone().flatten().min_by_key(|checkpoint| checkpoint.progress());
+            let mut others: Vec<_> = all.flatten().collect();
+            others.sort_by_key(|checkpoint| checkpoint.progress());
+            others.dedup_by_key(|checkpoint| checkpoint.progress());
+            return Ok(LaneStart { from, held, others });
         }
         // A live stream cannot go back: its next offset is behind all that any sink holds, or a sink would take new
         // rows for rows that it has.
         Ok(LaneStart {
             from: all.max_by_key(progress).flatten(),
-            held: Vec::new(),
+            ..LaneStart::default()
         })
     }
 }
@@ -136,5 +147,11 @@ impl Resume for ResumeTable {
         self.busy.free(lane).await;
         self.forget(lane);
         Ok(self.start(lane).await?.from)
+    }
+
+    async fn held(&self, lane: &Lane) -> Result<Vec<Arc<Checkpoint>>> {
+        self.busy.free(lane).await;
+        self.forget(lane);
+        Ok(self.start(lane).await?.others)
     }
 }

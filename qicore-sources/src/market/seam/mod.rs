@@ -10,6 +10,7 @@ mod built;
 mod candles;
 mod trades;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,6 +140,16 @@ trait Joint: std::fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Seam {
     streams: Vec<(Plan, Box<dyn Joint>)>,
+    /// When the last live event came.
+    at: Timestamp,
+}
+
+/// The form of [`Seam::detail`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Detail {
+    at: i64,
+    streams: BTreeMap<String, Place>,
 }
 
 impl Seam {
@@ -158,6 +169,7 @@ impl Seam {
         };
         Self {
             streams: plans.iter().filter_map(|plan| Some((*plan, joint(plan)?))).collect(),
+            at: Timestamp::now(),
         }
     }
 
@@ -171,6 +183,16 @@ impl Seam {
     #[inline]
     pub(crate) fn live(&mut self, at: usize, event: Event, out: &mut Out) {
         self.streams[at].1.live(event, out);
+    }
+
+    /// Something has come live.
+    pub(crate) fn heard(&mut self, at: Timestamp) {
+        self.at = at;
+    }
+
+    /// When something last came live; of one that was resumed, before that.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.at
     }
 
     /// Messages of the stream may have been lost.
@@ -225,13 +247,13 @@ impl Seam {
 
     /// Where all streams stand: enough to go on in another process.
     pub(crate) fn detail(&self) -> Arc<str> {
-        let mut text = String::with_capacity(64 * self.streams.len() + 2);
-        text.push('{');
+        let mut text = String::with_capacity(64 * self.streams.len() + 48);
+        let _ = write!(text, "{{\"at\":{},\"streams\":{{", self.at.nanos());
+        let mut comma = "";
         for (plan, joint) in &self.streams {
             let Some(Place { id, time, holes }) = joint.place() else {
                 continue;
             };
-            let comma = if text.len() > 1 { "," } else { "" };
             let _ = write!(text, "{comma}\"{}\":{{\"time\":{time}", plan.stream);
             if let Some(id) = id {
                 let _ = write!(text, ",\"id\":{id}");
@@ -240,19 +262,21 @@ impl Seam {
                 let _ = write!(text, ",\"holes\":{}", serde_json::to_string(&holes).unwrap_or_default());
             }
             text.push('}');
+            comma = ",";
         }
-        text.push('}');
+        text.push_str("}}");
         text.into()
     }
 
     /// Takes up what [`detail`](Self::detail) gave, as after a lost connection. Streams that are new begin as new ones.
     pub(crate) fn resume(&mut self, detail: &str) -> Result<()> {
-        let places: std::collections::BTreeMap<String, Place> = serde_json::from_str(detail).map_err(|error| {
+        let Detail { at, streams } = serde_json::from_str(detail).map_err(|error| {
             let message = "the stored position is damaged, or not that of a live source";
             Error::new(ErrorKind::Checkpoint, "live.resume", message).with_source(error)
         })?;
+        self.at = Timestamp::from_nanos(at);
         for (plan, joint) in &mut self.streams {
-            if let Some(place) = places.get(&plan.stream.to_string()) {
+            if let Some(place) = streams.get(&plan.stream.to_string()) {
                 joint.resume(place);
             }
         }

@@ -8,15 +8,16 @@
 #   scripts/crash-campaign.sh clickhouse ROUNDS     the worker or the server, writing to ClickHouse
 #   scripts/crash-campaign.sh platform ROUNDS       workers and servers, through Kafka to PostgreSQL and ClickHouse
 #   scripts/crash-campaign.sh platform-timescale ROUNDS  the same with TimescaleDB
+#   scripts/crash-campaign.sh venues ROUNDS         live sources of three venues that are in trouble, writing files
 #
 # The program is built, unless QICORE_PROGRAM names one. A line a round on stderr; SIGTERM ends the campaign after the round. The last line: rounds=… kills=… expected=… rows=… lost=0 duplicated=0
 set -euo pipefail
 cd "$(dirname "$0")/.."
-usage() { sed -n '5,10s/^# *//p' "$0" >&2; exit 2; }
+usage() { sed -n '5,11s/^# *//p' "$0" >&2; exit 2; }
 [ $# = 2 ] && [ "$2" -gt 0 ] 2>/dev/null || usage
 campaign=$1 rounds=$2
 case $campaign in
-  files | clickhouse) script=$campaign ;;
+  files | clickhouse | venues) script=$campaign ;;
   timescale | timescale-wasm) script=timescale ;;
   platform | platform-timescale) script=platform ;;
   *) usage ;;

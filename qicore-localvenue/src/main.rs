@@ -47,6 +47,9 @@ struct Arguments {
     /// Random trouble with this seed.
     #[arg(long)]
     chaos: Option<u64>,
+    /// Of that trouble, the share of messages that are lost.
+    #[arg(long, default_value_t = ChaosConfig::default().drop, requires = "chaos")]
+    chaos_drop: f64,
     /// No REST budget.
     #[arg(long)]
     no_rest_budget: bool,
@@ -95,7 +98,11 @@ async fn main() -> io::Result<()> {
         std::fs::write(path, pem)?;
     }
     if let Some(seed) = arguments.chaos {
-        venue.faults().chaos(seed, &ChaosConfig::default());
+        let chaos = ChaosConfig {
+            drop: arguments.chaos_drop,
+            ..ChaosConfig::default()
+        };
+        venue.faults().chaos(seed, &chaos);
     }
     let mut stdout = io::stdout();
     writeln!(stdout, "http={} ws={}", venue.http_url(), venue.ws_url())?;

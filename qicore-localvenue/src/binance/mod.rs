@@ -8,18 +8,13 @@ mod wire;
 use std::sync::Arc;
 
 use crate::{
-    market::{Instrument, Series},
+    market::Instrument,
     server::{Answer, Core, Query, Request, Session, Verdict},
 };
 
 /// `BTCUSDT` of `BTC/USDT`.
 fn native(instrument: &Instrument) -> String {
     instrument.symbol.replace('/', "")
-}
-
-/// The listed symbol of that native name, which REST wants in upper case.
-fn listed<'a>(core: &'a Core, name: &str) -> Option<&'a Series> {
-    core.market.listed().find(|series| native(&series.instrument) == name)
 }
 
 /// A REST request: budget first, then the endpoint.

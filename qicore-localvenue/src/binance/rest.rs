@@ -1,6 +1,6 @@
 //! Binance REST v3.
 
-use super::{listed, wire};
+use super::{native, wire};
 use crate::{
     market::{Bar, Day, Market, Series, Timeframe},
     server::{Answer, Core, Request, RowFault},
@@ -115,7 +115,9 @@ fn one<'a>(core: &'a Core, name: &str) -> Result<&'a Series, Error> {
             "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'.",
         ));
     }
-    listed(core, name).ok_or_else(|| Error::new(-1121, "Invalid symbol."))
+    core.market
+        .find(name, native)
+        .ok_or_else(|| Error::new(-1121, "Invalid symbol."))
 }
 
 /// The symbol, the symbols of a JSON array, or all.

@@ -9,6 +9,7 @@ mod instrument;
 mod live;
 mod noise;
 mod timeframe;
+pub(crate) mod times;
 mod trades;
 mod truth;
 
@@ -176,6 +177,11 @@ impl Market {
             .series
             .values()
             .filter(|series| series.memo().delisted.is_none())
+    }
+
+    /// The listed series of a native name, given how the venue makes it.
+    pub(crate) fn find(&self, name: &str, native: impl Fn(&Instrument) -> String) -> Option<&Series> {
+        self.listed().find(|series| native(&series.instrument) == name)
     }
 
     /// The last moment whose data exist: `time`, or the delisting before it.

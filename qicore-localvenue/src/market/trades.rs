@@ -71,7 +71,21 @@ impl Market {
         }
     }
 
-    fn exact_time(&self, series: &Series, id: u64) -> i64 {
+    /// The id of the first trade whose time, not cut to the venue's resolution, is later than `time`.
+    pub(crate) fn first_behind(&self, series: &Series, time: i64) -> u64 {
+        let passed = time.saturating_sub(self.shared.start);
+        if passed < 0 {
+            return 1;
+        }
+        let in_slot = 1 + (passed / self.shared.trade_interval) as u64;
+        if self.exact_time(series, in_slot) > time {
+            in_slot
+        } else {
+            in_slot + 1
+        }
+    }
+
+    pub(crate) fn exact_time(&self, series: &Series, id: u64) -> i64 {
         let interval = self.shared.trade_interval;
         let jitter = (series.noise.hash(JITTER, id) % interval as u64) as i64;
         self.shared.start + (id as i64 - 1) * interval + jitter

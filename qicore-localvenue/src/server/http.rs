@@ -70,10 +70,6 @@ impl Query {
             core.log.violation(None, format!("{path}: unknown parameter {name}"));
         }
     }
-
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
-    }
 }
 
 fn decode(text: &str) -> String {

@@ -25,6 +25,10 @@ impl Sender {
     pub(super) fn push(&mut self, item: &Item, faults: &Faults, now: Instant) {
         match item {
             Item::Control(text) => self.enqueue(Duration::ZERO, Message::text(text.as_str()), now),
+            Item::Ahead(text) => {
+                self.enqueue(Duration::ZERO, Message::text(text.as_str()), now);
+                self.sent += 1;
+            }
             Item::Data { symbol, channel, text } => {
                 let fate = faults.fate(symbol, channel);
                 if fate.dropped {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 pub(crate) enum Item {
     /// Acknowledgements, heartbeats, errors: faults of data leave them alone.
     Control(String),
+    /// Data that faults leave alone too: bursts.
+    Ahead(String),
     /// Data of a canonical symbol on a channel.
     Data {
         symbol: Arc<str>,
@@ -34,6 +36,10 @@ impl Outbox {
             channel: channel.clone(),
             text,
         });
+    }
+
+    pub(super) fn ahead(&mut self, texts: Vec<String>) {
+        self.items.extend(texts.into_iter().map(Item::Ahead));
     }
 
     pub(crate) fn close(&mut self, code: u16, reason: &str) {

@@ -285,19 +285,11 @@ impl Connection {
             Command::Revised(symbol, timeframe, open) => {
                 self.session.revised(&symbol, &timeframe, open, clock, out);
             }
-            Command::Burst(frames) => self.send_ahead(frames),
+            Command::Burst(frames) => out.ahead(self.session.ahead(frames)),
             Command::Rate(frames) => self.rate = frames,
             Command::Reset | Command::Fin => {}
         }
         None
-    }
-
-    fn send_ahead(&mut self, frames: u64) {
-        let now = Instant::now();
-        for text in self.session.ahead(frames) {
-            self.sender.raw(Message::text(text), now);
-            self.sender.sent += 1;
-        }
     }
 
     fn tick(&mut self, out: &mut Outbox) -> Option<End> {
@@ -305,7 +297,7 @@ impl Connection {
         self.session.tick(clock, out);
         if self.rate > 0 {
             let passed = now.duration_since(self.last_tick).as_secs_f64();
-            self.send_ahead((self.rate as f64 * passed).round() as u64);
+            out.ahead(self.session.ahead((self.rate as f64 * passed).round() as u64));
         }
         self.last_tick = now;
         self.rules(now, clock, out)

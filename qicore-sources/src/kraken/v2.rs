@@ -79,8 +79,8 @@ impl Decoder {
         if let (Some(subscription), "subscribe", true) = (answer.result, method, self.context.verify_checksums)
             && subscription.channel.as_deref() == Some("book")
             && let (Some(symbol), Some(depth)) = (subscription.symbol, subscription.depth)
+            && let Ok(place) = self.pairs.place(&symbol, &self.context)
         {
-            let place = self.pairs.place(&symbol, &self.context)?;
             self.pairs.book(place).1.subscribed = Some(depth);
         }
         Ok(())

@@ -149,7 +149,9 @@ fn table(book: &BTreeMap<String, Side>) -> String {
         let mut row = vec![name.clone()];
         match &side.quote {
             Some(quote) => {
-                row.extend([quote.bid, quote.bid_size, quote.ask, quote.ask_size].map(|number| number.to_string()));
+                row.extend(
+                    [quote.bid, quote.bid_size, quote.ask, quote.ask_size].map(|number| number.normalize().to_string()),
+                );
                 row.push(basis_points(quote.ask, quote.bid));
             }
             None => row.extend(std::iter::repeat_n("-".to_owned(), 5)),

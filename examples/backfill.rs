@@ -24,6 +24,9 @@ use qicore::prelude::*;
 use qicore::transform::Validate;
 use venues::{Address, Outcome, Venue};
 
+/// Files are published so often: what a kill makes the next run ask for again is no more.
+const AT_RISK: Duration = Duration::from_secs(10);
+
 /// A stretch of a venue's history into files.
 #[derive(Parser)]
 struct Options {
@@ -122,8 +125,10 @@ fn pipeline(options: &Options) -> qicore::Result<Pipeline> {
         .transform(Validate::default())
         .dead_letters(options.folder.join("dead-letters.jsonl"));
     match options.format {
-        Format::Parquet => pipeline.sink(Parquet::new(&options.folder)).build(),
-        Format::Jsonl => pipeline.sink(Jsonl::new(&options.folder)).build(),
+        Format::Parquet => pipeline
+            .sink(Parquet::new(&options.folder).rotate_after(AT_RISK))
+            .build(),
+        Format::Jsonl => pipeline.sink(Jsonl::new(&options.folder).rotate_after(AT_RISK)).build(),
     }
 }
 
@@ -150,15 +155,15 @@ impl Progress {
         };
         if !self.measured {
             self.measured = true;
+            self.bar.set_prefix(progress.unit);
+            self.bar.set_length(total);
+            // What an earlier run has done says nothing of how fast this one is.
+            self.bar.set_position(progress.done);
+            self.bar.reset_eta();
             let template = "{elapsed} [{bar:30}] {percent} % of {human_len} {prefix}, {eta} left: {msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 self.bar.set_style(style);
             }
-            self.bar.set_length(total);
-            self.bar.set_prefix(progress.unit);
-            // What an earlier run has done says nothing of how fast this one is.
-            self.bar.set_position(progress.done);
-            self.bar.reset_eta();
         }
         let events = stats.total().events();
         let rate = events as f64 / stats.elapsed.as_secs_f64().max(0.001);

@@ -120,7 +120,8 @@ impl Shown {
         table.set_header(["symbol", "opened", "open", "high", "low", "close", "volume", ""]);
         for (symbol, bars) in &self.bars {
             for (opened, bar) in bars {
-                let numbers = [bar.open, bar.high, bar.low, bar.close, bar.volume].map(|number| number.to_string());
+                let numbers =
+                    [bar.open, bar.high, bar.low, bar.close, bar.volume].map(|number| number.normalize().to_string());
                 let state = if bar.closed { "" } else { "open" };
                 let row = [symbol.clone(), opened.to_string()].into_iter().chain(numbers);
                 table.add_row(row.chain([state.to_owned()]));

@@ -32,7 +32,7 @@ struct Options {
     #[arg(long, value_parser = address, value_name = "VENUE=URL,URL")]
     at: Vec<(Venue, Address)>,
     /// A venue that has told no quote for so many seconds is stale.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 10)]
     patience: u64,
     #[command(flatten)]
     runs: Runs,

@@ -14,7 +14,6 @@
 
 mod venues;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -141,11 +140,7 @@ struct Progress {
 
 impl Progress {
     fn new() -> Self {
-        let target = match std::io::stderr().is_terminal() {
-            true => ProgressDrawTarget::stderr(),
-            false => ProgressDrawTarget::hidden(),
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
+        let bar = ProgressBar::hidden();
         Self { bar, measured: false }
     }
 
@@ -164,6 +159,7 @@ impl Progress {
             if let Ok(style) = ProgressStyle::with_template(template) {
                 self.bar.set_style(style);
             }
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         let events = stats.total().events();
         let rate = events as f64 / stats.elapsed.as_secs_f64().max(0.001);

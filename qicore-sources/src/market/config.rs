@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use qicore_data::{Error, Result, RetryPolicy, Symbol, Timestamp, settings};
+use qicore_data::{Result, RetryPolicy, Symbol, Timestamp, settings};
 use serde::Deserialize;
 
 use super::capture::{self, CaptureConfig};
+use super::protocol::unusable;
 use super::seam::Order;
 use crate::net::{NetConfig, Window};
 use crate::venue::{Channel, Stream};
@@ -105,7 +106,7 @@ impl Default for MarketConfig {
 impl MarketConfig {
     /// Whether it can be carried out, as far as can be told without asking the venue.
     pub(super) fn check(&self) -> Result<()> {
-        let wrong = |setting: &str, message: &str| Err(Error::config("market", message).with("setting", setting));
+        let wrong = |setting: &str, message: &str| Err(unusable(setting, message));
         if self.symbols.is_empty() {
             return wrong("symbols", "symbols is empty: name instruments, such as \"BTC/USD\"");
         }

@@ -204,8 +204,8 @@ impl Market {
         let protocol = (self.new)(&self.config)?;
         for stream in self.config.streams() {
             if let Offer::None(why) = protocol.offers(stream) {
-                let error = unusable(format!("{} has no {}: {why}", self.name, stream.channel));
-                return Err(error.with("setting", "channels"));
+                let message = format!("{} has no {}: {why}", self.name, stream.channel);
+                return Err(unusable("channels", message));
             }
         }
         Ok(protocol)

@@ -11,7 +11,6 @@
 
 mod venues;
 
-use std::error::Error;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +19,7 @@ use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use qicore::prelude::*;
-use venues::{Address, Runs, Venue};
+use venues::{Address, Outcome, Runs, Venue};
 
 const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 
@@ -39,7 +38,7 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Outcome {
     let arguments = Arguments::parse();
     let folder = match &arguments.folder {
         Some(folder) => folder.clone(),
@@ -76,7 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// What is read: the recorded sessions, or one venue's stream.
-fn sources(arguments: &Arguments) -> Result<Vec<(Venue, Box<dyn Source>)>, Box<dyn Error>> {
+fn sources(arguments: &Arguments) -> Outcome<Vec<(Venue, Box<dyn Source>)>> {
     let Some((name, symbols)) = arguments.live.split_first() else {
         let recording = |venue: Venue| {
             let name = venue.to_string().to_uppercase();
@@ -166,7 +165,7 @@ fn summary(done: &[(Venue, Stats)]) -> Table {
 }
 
 /// Reads the files back, as a backtest would: a stored data set is a source like any other.
-async fn first_candles(folder: &Path) -> Result<Table, Box<dyn Error>> {
+async fn first_candles(folder: &Path) -> Outcome<Table> {
     let candles = Memory::new();
     Pipeline::builder("read-back")
         .source(Replay::new([folder]))

@@ -1,46 +1,68 @@
 //! The main job with nothing installed: recorded sessions of three venues through parse → validate → dedupe → candles
-//! into Parquet files, at full speed.
+//! into Parquet files, at full speed. Or the same from the network.
 //!
-//! `cargo run --release --example quickstart [FOLDER]`; the files go to FOLDER, by default `target/quickstart`, which is
-//! emptied first.
+//! ```sh
+//! cargo run --release --example quickstart [FOLDER]
+//! cargo run --release --example quickstart -- --live kraken BTC/USD ETH/USD [--for 30s]
+//! ```
+//! The files go to FOLDER, by default `target/quickstart`, which is emptied first. Ctrl-C ends it, and what has been read is
+//! written.
 #![allow(clippy::print_stdout, reason = "what an example is for")]
 
-use std::error::Error;
+mod venues;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use qicore::prelude::*;
+use venues::{Address, Outcome, Runs, Venue};
 
 const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
-const VENUES: [&str; 3] = ["KRAKEN", "COINBASE", "BINANCE"];
+
+/// Market data into validated events, candles and Parquet files.
+#[derive(Parser)]
+struct Arguments {
+    /// Where the files go; by default target/quickstart, which is emptied first.
+    folder: Option<PathBuf>,
+    /// From the network in place of recordings: binance, coinbase or kraken, and instruments.
+    #[arg(long, num_args = 1.., value_name = "VENUE [SYMBOL]")]
+    live: Vec<String>,
+    #[command(flatten)]
+    address: Address,
+    #[command(flatten)]
+    runs: Runs,
+}
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let folder = match std::env::args_os().nth(1).map(PathBuf::from) {
-        Some(option) if option.to_string_lossy().starts_with('-') => {
-            return Err(
-                "usage: quickstart [FOLDER] (there is no live client yet: recorded sessions are replayed)".into(),
-            );
-        }
-        Some(folder) => folder,
+async fn main() -> Outcome {
+    let arguments = Arguments::parse();
+    let folder = match &arguments.folder {
+        Some(folder) => folder.clone(),
         None => emptied("target/quickstart")?,
     };
     let mut running = Vec::new();
-    for venue in VENUES {
-        running.push((venue, pipeline(venue, &folder)?.start()));
+    for (venue, source) in sources(&arguments)? {
+        running.push((venue, pipeline(venue, source, &folder)?.start()));
     }
     let progress = Progress::new();
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    let over = arguments.runs.over();
+    tokio::pin!(over);
     while !running.iter().all(|(_, handle)| handle.is_finished()) {
-        progress.show(running.iter().map(|(_, handle)| handle.stats()));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::select! {
+            ended = &mut over => { ended?; break }
+            _ = ticks.tick() => progress.show(running.iter().map(|(_, handle)| handle.stats())),
+        }
     }
     progress.clear();
 
     let mut done = Vec::new();
     for (venue, handle) in running {
+        handle.stop();
         done.push((venue, handle.wait().await?.stats));
     }
     println!("{}", summary(&done));
@@ -52,10 +74,28 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One venue's recorded session into files. Run it again after a `kill -9`: it goes on where the files stop.
-fn pipeline(venue: &str, folder: &Path) -> qicore::Result<Pipeline> {
-    Pipeline::builder(venue)
-        .source(Replay::recording(format!("{RECORDINGS}/{venue}.jsonl.zst")))
+/// What is read: the recorded sessions, or one venue's stream.
+fn sources(arguments: &Arguments) -> Outcome<Vec<(Venue, Box<dyn Source>)>> {
+    let Some((name, symbols)) = arguments.live.split_first() else {
+        let recording = |venue: Venue| {
+            let name = venue.to_string().to_uppercase();
+            Box::new(Replay::recording(format!("{RECORDINGS}/{name}.jsonl.zst"))) as Box<dyn Source>
+        };
+        return Ok(Venue::ALL.into_iter().map(|venue| (venue, recording(venue))).collect());
+    };
+    let venue: Venue = name.parse()?;
+    let market = match symbols {
+        [] => venue.source().symbols(venue.symbols())?,
+        symbols => venue.source().symbols(symbols)?,
+    };
+    let market = market.channels([Channel::Trades, Channel::Quotes, Channel::Book]);
+    Ok(vec![(venue, Box::new(arguments.address.of(market)))])
+}
+
+/// One venue's data into files. Run it again after a `kill -9`: it goes on where the files stop.
+fn pipeline(venue: Venue, source: Box<dyn Source>, folder: &Path) -> qicore::Result<Pipeline> {
+    Pipeline::builder(venue.to_string())
+        .boxed_source(source)
         .transform(Validate::default())
         .transform(Dedupe::default())
         .transform(Candles::new([Timeframe::S1, Timeframe::M1])?)
@@ -65,11 +105,11 @@ fn pipeline(venue: &str, folder: &Path) -> qicore::Result<Pipeline> {
 }
 
 /// A table with a column for each venue.
-fn summary(done: &[(&str, Stats)]) -> Table {
+fn summary(done: &[(Venue, Stats)]) -> Table {
     let totals: Vec<_> = done.iter().map(|(_, stats)| (stats.total(), stats)).collect();
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_header(std::iter::once("").chain(done.iter().map(|(venue, _)| *venue)));
+    table.set_header(std::iter::once(String::new()).chain(done.iter().map(|(venue, _)| venue.to_string())));
     let mut row = |name: &str, cell: &dyn Fn(&LaneStats, &Stats) -> String| {
         table.add_row(std::iter::once(name.to_owned()).chain(totals.iter().map(|(total, stats)| cell(total, stats))));
     };
@@ -125,7 +165,7 @@ fn summary(done: &[(&str, Stats)]) -> Table {
 }
 
 /// Reads the files back, as a backtest would: a stored data set is a source like any other.
-async fn first_candles(folder: &Path) -> Result<Table, Box<dyn Error>> {
+async fn first_candles(folder: &Path) -> Outcome<Table> {
     let candles = Memory::new();
     Pipeline::builder("read-back")
         .source(Replay::new([folder]))
@@ -150,10 +190,10 @@ async fn first_candles(folder: &Path) -> Result<Table, Box<dyn Error>> {
     ]);
     let mut events = candles.events();
     events.retain(|event| matches!(&event.data, Data::Candle(candle) if candle.origin == Origin::Built));
-    for venue in VENUES {
+    for venue in Venue::ALL {
         for event in events
             .iter()
-            .filter(|event| event.exchange.as_str().eq_ignore_ascii_case(venue))
+            .filter(|event| event.exchange.as_str() == venue.to_string())
             .take(3)
         {
             if let Data::Candle(candle) = &event.data {

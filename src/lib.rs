@@ -3,6 +3,14 @@
 pub use qicore_data::*;
 pub use qicore_sinks as sinks;
 pub use qicore_sources as sources;
+#[cfg(feature = "binance")]
+pub use qicore_sources::binance;
+#[cfg(feature = "coinbase")]
+pub use qicore_sources::coinbase;
+#[cfg(feature = "kraken")]
+pub use qicore_sources::kraken;
+#[cfg(any(feature = "binance", feature = "coinbase", feature = "kraken"))]
+pub use qicore_sources::{CaptureConfig, Channel, Market, MarketConfig, NetConfig, Stream};
 #[cfg(any(
     feature = "clickhouse",
     feature = "kafka",

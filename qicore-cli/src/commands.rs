@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &Run) -> Result<ExitCode> {
 async fn follow(pipeline: Pipeline, quiet: bool) -> Result<ExitCode> {
     let mut signals = StopSignals::listen()?;
     let mut handle = pipeline.start();
-    let progress = report::Progress::new(!quiet && std::io::stderr().is_terminal());
+    let mut progress = report::Progress::new(!quiet && std::io::stderr().is_terminal());
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
     let mut stopping = false;
     let summary = loop {

@@ -2,7 +2,6 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -53,51 +52,66 @@ pub(crate) fn table<const N: usize>(head: &[&str; N], rows: Vec<[String; N]>) ->
     output(&table.to_string())
 }
 
-/// One line that says how far a run is, where standard error is a terminal.
-pub(crate) struct Progress(Option<ProgressBar>);
+/// One line that says how far a run is, where standard error is a terminal. A bar, where the source knows how much there is.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    measured: bool,
+}
+
+const UNMEASURED: &str = "{spinner} {elapsed} {msg}";
+const MEASURED: &str = "{elapsed} [{bar:24}] {percent} % of {human_len} {prefix}, {eta} left: {msg}";
 
 impl Progress {
     pub(crate) fn new(show: bool) -> Self {
-        let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").ok();
-        Self(
-            style
-                .filter(|_| show)
-                .map(|style| ProgressBar::new_spinner().with_style(style)),
-        )
+        let bar = show.then(ProgressBar::new_spinner);
+        let progress = Self { bar, measured: false };
+        progress.style(UNMEASURED);
+        progress
     }
 
-    pub(crate) fn show(&self, stats: &Stats, stopping: bool) {
-        let Some(bar) = &self.0 else { return };
+    fn style(&self, template: &str) {
+        if let (Some(bar), Ok(style)) = (&self.bar, ProgressStyle::with_template(template)) {
+            bar.set_style(style);
+        }
+    }
+
+    pub(crate) fn show(&mut self, stats: &Stats, stopping: bool) {
+        self.measure(stats);
+        let Some(bar) = &self.bar else { return };
         let total = stats.total();
         let rows: u64 = stats.sinks.iter().map(|sink| sink.rows).sum();
         let rate = total.messages as f64 / stats.elapsed.as_secs_f64().max(0.001);
-        let done = stats
-            .progress
-            .and_then(|progress| Some((progress.done, progress.total?)));
-        let left = done
-            .filter(|(done, total)| *done > 0 && total > done)
-            .map(|(done, total)| {
-                let seconds = stats.elapsed.as_secs_f64() * (total - done) as f64 / done as f64;
-                format!(
-                    ", {:.0} %, about {:?} left",
-                    100.0 * done as f64 / total as f64,
-                    Duration::from_secs(seconds as u64)
-                )
-            });
         bar.set_message(format!(
             "{}{} messages, {rate:.0}/s, {} events, {rows} rows written, {} rejected{}",
             if stopping { "stopping: " } else { "" },
             total.messages,
             total.events(),
             total.rejected,
-            // Of a source that goes on, what is left is what it is behind.
-            behind(total.lag).or(left).unwrap_or_default(),
+            behind(total.lag).unwrap_or_default(),
         ));
         bar.tick();
     }
 
+    /// Where there is an end. Of a source that goes on, what is left is what it is behind.
+    fn measure(&mut self, stats: &Stats) {
+        let progress = stats.progress.filter(|_| stats.total().lag.is_none());
+        let Some((progress, total)) = progress.and_then(|progress| Some((progress, progress.total?))) else {
+            return;
+        };
+        let Some(bar) = &self.bar else { return };
+        bar.set_length(total);
+        bar.set_position(progress.done.min(total));
+        if !self.measured {
+            // What an earlier run has done says nothing of how fast this one is.
+            bar.reset_eta();
+            bar.set_prefix(progress.unit);
+            self.measured = true;
+            self.style(MEASURED);
+        }
+    }
+
     pub(crate) fn clear(&self) {
-        if let Some(bar) = &self.0 {
+        if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }

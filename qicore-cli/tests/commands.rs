@@ -404,3 +404,70 @@ fn an_interrupted_run_commits_and_goes_on() {
     let rest = qicore(folder.path(), &["run", "p.toml"]);
     assert_eq!(first + rows(&rest.stderr), 40_000);
 }
+
+/// The shipped files that need no more than what is compiled in by default.
+#[test]
+fn the_shipped_files_of_venues_are_sound() {
+    for name in ["binance", "coinbase", "kraken", "live-candles", "history"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = format!("{}/../pipelines/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let output = qicore(folder.path(), &["check", &file]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).ends_with(&format!("{name} is sound\n")));
+    }
+}
+
+#[test]
+fn mistakes_in_sections_of_venues_are_told_with_their_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |symbols: &str, channels: &str, rest: &str| {
+        let source = format!("[source]\ntype = \"kraken\"\nsymbols = {symbols}\nchannels = {channels}\n{rest}\n");
+        let file = format!("name = \"p\"\n[[sink]]\ntype = \"discard\"\n{source}");
+        fs::write(folder.path().join("p.toml"), file).unwrap();
+        let output = qicore(folder.path(), &["check", "p.toml"]);
+        (output.status.success(), text(&output.stderr).to_owned())
+    };
+    let (symbols, channels) = (r#"["BTC/USD"]"#, r#"["trades"]"#);
+    let (sound, told) = check(symbols, channels, "");
+    assert!(sound, "{told}");
+
+    let range = "from = \"2026-01-01T00:00:00Z\"\nto = \"2026-01-02T00:00:00Z\"";
+    for (told, symbols, channels, rest) in [
+        ("p.toml:6: \"BTCUSD\" is not a symbol", r#"["BTCUSD"]"#, channels, ""),
+        ("p.toml:6: symbols is empty", "[]", channels, ""),
+        ("p.toml:7: unknown channel \"trade\"", symbols, r#"["trade"]"#, ""),
+        ("p.toml:7: unknown timeframe \"7m\"", symbols, r#"["candles:7m"]"#, ""),
+        ("p.toml:7: channels is empty", symbols, "[]", ""),
+        (
+            "p.toml:7: no venue keeps a history of quotes",
+            symbols,
+            r#"["quotes"]"#,
+            range,
+        ),
+        (
+            "p.toml:8: to is the end of a history",
+            symbols,
+            channels,
+            "to = \"2026-01-02T00:00:00Z\"",
+        ),
+        (
+            "p.toml:8: from must be before to",
+            symbols,
+            channels,
+            "from = \"2026-01-02T00:00:00Z\"\nto = \"2026-01-02T00:00:00Z\"",
+        ),
+        (
+            "p.toml:8: unknown field `form`",
+            symbols,
+            channels,
+            "form = \"2026-01-01T00:00:00Z\"",
+        ),
+        ("p.toml:8: book_depth is 7", symbols, channels, "book_depth = 7"),
+        ("p.toml:8: waiting must be above 0", symbols, channels, "waiting = 0"),
+    ] {
+        let (sound, found) = check(symbols, channels, rest);
+        assert!(!sound && found.contains(told), "{told}\n{found}");
+    }
+    let (_, told) = check(r#"["BTCUSD"]"#, r#"["trade"]"#, "form = 1");
+    assert_eq!(told.lines().count(), 3, "{told}");
+}

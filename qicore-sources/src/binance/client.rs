@@ -36,14 +36,18 @@ impl Binance {
             "binance" => ("https://api.binance.com", "wss://stream.binance.com:9443", 6000),
             "binance_us" => ("https://api.binance.us", "wss://stream.binance.us:9443", 1200),
             other => {
-                return Err(unusable(format!(
-                    "exchange is {other:?}: of this venue it is binance or binance_us"
-                )));
+                return Err(unusable(
+                    "exchange",
+                    format!("exchange is {other:?}: of this venue it is binance or binance_us"),
+                ));
             }
         };
         let depth = config.book_depth.unwrap_or(1000);
         if !(1..=5000).contains(&depth) {
-            return Err(unusable("book_depth is that of the snapshots: from 1 to 5000"));
+            return Err(unusable(
+                "book_depth",
+                "book_depth is that of the snapshots: from 1 to 5000",
+            ));
         }
         let context =
             VenueContext::new(exchange, "binance").map_err(|error| Error::config("binance", error.to_string()))?;

@@ -44,9 +44,10 @@ impl Kraken {
             VenueContext::new(exchange, "kraken").map_err(|error| Error::config("kraken", error.to_string()))?;
         let depth = config.book_depth.unwrap_or(DEPTHS[0]);
         if !DEPTHS.contains(&depth) {
-            return Err(unusable(format!(
-                "book_depth is {depth}: of this venue it is 10, 25, 100, 500 or 1000"
-            )));
+            return Err(unusable(
+                "book_depth",
+                format!("book_depth is {depth}: of this venue it is 10, 25, 100, 500 or 1000"),
+            ));
         }
         Ok(Arc::new(Self {
             context,

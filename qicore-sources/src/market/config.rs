@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use qicore_data::{Error, Result, RetryPolicy, Symbol, Timestamp, settings};
+use qicore_data::{Result, RetryPolicy, Symbol, Timestamp, settings};
 use serde::Deserialize;
 
 use super::capture::{self, CaptureConfig};
+use super::protocol::unusable;
 use super::seam::Order;
 use crate::net::{NetConfig, Window};
 use crate::venue::{Channel, Stream};
@@ -105,31 +106,40 @@ impl Default for MarketConfig {
 impl MarketConfig {
     /// Whether it can be carried out, as far as can be told without asking the venue.
     pub(super) fn check(&self) -> Result<()> {
-        let wrong = |message: &str| Err(Error::config("market", message));
+        let wrong = |setting: &str, message: &str| Err(unusable(setting, message));
         if self.symbols.is_empty() {
-            return wrong("symbols is empty: name instruments, such as \"BTC/USD\"");
+            return wrong("symbols", "symbols is empty: name instruments, such as \"BTC/USD\"");
         }
         if self.channels.is_empty() {
-            return wrong("channels is empty: name some of trades, quotes, tickers, book, candles:1m");
+            let message = "channels is empty: name some of trades, quotes, tickers, book, candles:1m";
+            return wrong("channels", message);
         }
         if let Some(to) = self.to {
             let Some(from) = self.from else {
-                return wrong("to is the end of a history: say in from where it begins");
+                return wrong("to", "to is the end of a history: say in from where it begins");
             };
             if from >= to {
-                return wrong("from must be before to");
+                return wrong("from", "from must be before to");
             }
             if to > Timestamp::now() {
-                return wrong("to is in the future: leave it out, and what is live follows on the history");
+                return wrong(
+                    "to",
+                    "to is in the future: leave it out, and what is live follows on the history",
+                );
             }
             if let Some(channel) = self.channels.iter().find(|channel| !channel.is_kept()) {
-                return wrong(&format!(
-                    "no venue keeps a history of {channel}: trades and candles have one"
-                ));
+                let message = format!("no venue keeps a history of {channel}: trades and candles have one");
+                return wrong("channels", &message);
             }
         }
-        if self.waiting == 0 || self.parallel == 0 || self.streams_per_connection == Some(0) {
-            return wrong("waiting, parallel and streams_per_connection must be above 0");
+        for (setting, nothing) in [
+            ("waiting", self.waiting == 0),
+            ("parallel", self.parallel == 0),
+            ("streams_per_connection", self.streams_per_connection == Some(0)),
+        ] {
+            if nothing {
+                return wrong(setting, &format!("{setting} must be above 0"));
+            }
         }
         self.capture.as_ref().map_or(Ok(()), capture::check)
     }

@@ -116,7 +116,7 @@ impl Market {
     ) -> Result<Box<dyn Source>, Mistakes> {
         let config: MarketConfig = settings.read()?;
         let market = Self::with(name, new, config);
-        market.protocol().map_err(|error| settings.mistake(error.message()))?;
+        market.protocol().map_err(|error| settings.mistake_of(&error))?;
         Ok(Box::new(market))
     }
 
@@ -205,7 +205,8 @@ impl Market {
         let protocol = (self.new)(&self.config)?;
         for stream in self.config.streams() {
             if let Offer::None(why) = protocol.offers(stream) {
-                return Err(unusable(format!("{} has no {}: {why}", self.name, stream.channel)));
+                let message = format!("{} has no {}: {why}", self.name, stream.channel);
+                return Err(unusable("channels", message));
             }
         }
         Ok(protocol)

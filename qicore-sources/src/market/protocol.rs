@@ -250,7 +250,7 @@ pub(crate) fn by_channel(streams: &[Stream], same: impl Fn(&Stream, &Stream) -> 
     groups
 }
 
-/// A venue that cannot be used as configured.
-pub(crate) fn unusable(message: impl Into<String>) -> Error {
-    Error::config("market.config", message)
+/// A venue that cannot be used as configured, by the setting that is mistaken.
+pub(crate) fn unusable(setting: &str, message: impl Into<String>) -> Error {
+    Error::config("market.config", message).with("setting", setting)
 }

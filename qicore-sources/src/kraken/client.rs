@@ -153,6 +153,11 @@ impl Protocol for Kraken {
         }
     }
 
+    /// They begin on Thursday, as the epoch did.
+    fn week(&self) -> Duration {
+        Duration::from_secs(3 * 86_400)
+    }
+
     fn book_repair(&self) -> BookRepair {
         BookRepair::Resubscribe
     }

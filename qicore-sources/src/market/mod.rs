@@ -42,7 +42,7 @@ use history::History;
 use live::{Live, Setup};
 pub(crate) use pages::place;
 use protocol::{Offer, Protocol, unusable};
-use seam::Rules;
+use seam::{Grid, Rules};
 
 /// Makes a venue's protocol of a configuration.
 pub(crate) type NewProtocol = fn(&MarketConfig) -> Result<Arc<dyn Protocol>>;
@@ -218,7 +218,9 @@ impl Market {
             order: config.order,
             waiting: config.waiting,
             verify_after: config.verify_after,
-            candles: protocol.candles().rules(config.candle_grace, config.open_candles),
+            candles: protocol
+                .candles()
+                .rules(protocol.week(), config.candle_grace, config.open_candles),
         }
     }
 
@@ -228,7 +230,7 @@ impl Market {
             stream,
             from: Mark::at(from),
             to: Mark::at(match stream.channel {
-                Channel::Candles(timeframe) => timeframe.floor(to),
+                Channel::Candles(timeframe) => Grid::new(timeframe, rules.candles.week).floor(to),
                 _ => to,
             }),
         };

@@ -4,9 +4,16 @@
 //! connection behind the live messages fails: what a jump in ids or times shows to be missing is asked of the venue's
 //! history, while what comes live waits. Only what the venue no longer has becomes a `gap`.
 //!
+//! What holds for both: one range of a stream is asked for at a time, and again after a pause. A history that does not tell
+//! something may merely be late: that it is not there is certain when the history tells something behind it, and so a range
+//! reaches over what is known behind the hole. A position says what has been put out and what has not; all else is found again.
+//!
 //! Pure: a state machine per stream, which is told what came and asks for ranges. I/O is done elsewhere.
 
 mod candles;
+mod grid;
+#[cfg(test)]
+mod tests;
 mod trades;
 
 use std::fmt::Write as _;
@@ -17,6 +24,7 @@ use qicore_data::{Error, ErrorKind, Event, Exchange, Gap, GapReason, Label, Resu
 use serde::{Deserialize, Serialize};
 
 pub(crate) use candles::CandleRules;
+pub(crate) use grid::Grid;
 
 use crate::venue::{Channel, Mark, Range, Stream};
 use candles::CandleSeam;
@@ -198,8 +206,8 @@ impl Seam {
     /// A range could not be had for now: it is asked for again later.
     pub(crate) fn failed(&mut self, range: &Range, again: Timestamp) {
         match self.joint(range.stream) {
-            Some(Joint::Trades(seam)) => seam.failed(again),
-            Some(Joint::Candles(seam)) => seam.failed(again),
+            Some(Joint::Trades(seam)) => seam.failed(range, again),
+            Some(Joint::Candles(seam)) => seam.failed(range, again),
             None => {}
         }
     }

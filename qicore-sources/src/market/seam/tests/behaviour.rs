@@ -1,0 +1,1 @@
+//! What the seam promises, by example.

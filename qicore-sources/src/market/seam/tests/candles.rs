@@ -1,0 +1,1 @@
+//! Candles, whatever happens.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use qicore_data::{Candle, Data, Decimal, Event, Exchange, Gap, Label, Origin, Symbol, Timeframe, Timestamp, Trade, TradeId};
 
 use super::{CandleRules, Joint, Order, Out, Rules, Seam};
-use crate::venue::{Channel, Range, Stream};
+use crate::venue::{Channel, Mark, Range, Stream};
 
 pub(super) const SECOND: i64 = 1_000_000_000;
 

@@ -242,8 +242,9 @@ impl World {
             "lost: {missed:?}; came {ids:?}"
         );
         let told: u64 = events.iter().filter_map(gap).map(|gap| gap.missed.unwrap()).sum();
-        // What lies before the first trade of all is not known to be missing.
-        let known = missed.iter().filter(|id| came.first().is_some_and(|first| *id > first)).count();
+        // What lies before the first trade of all, or behind the last, is not known to be missing.
+        let between = |id: &&u64| came.first().is_some_and(|first| first < *id) && came.last() > Some(*id);
+        let known = missed.iter().filter(between).count();
         assert_eq!(told, known as u64, "gaps: {:?}", events.iter().filter_map(gap).collect::<Vec<_>>());
         assert!(events.iter().filter_map(gap).count() <= 1.max(missed.len()));
         match self.setting.order {

@@ -82,6 +82,8 @@ struct Asked {
     end: Timestamp,
     /// The last bar that was told.
     reached: Option<Timestamp>,
+    /// The first bar that was told as one that is not over. By the next page it may be: what lies from it on is asked again.
+    open: Option<Timestamp>,
     /// What opens before this and is not told is not there.
     sure: Timestamp,
 }
@@ -220,7 +222,10 @@ impl CandleSeam {
                 false => self.put_out(event, out),
             }
         }
-        if let Some(held) = self.held.take_if(|held| self.next.is_some_and(|next| held.timestamp < next)) {
+        if let Some(held) = self
+            .held
+            .take_if(|held| self.next.is_some_and(|next| held.timestamp < next))
+        {
             self.revised(over(held), out);
         }
     }
@@ -240,6 +245,7 @@ impl CandleSeam {
             range: *range,
             end: range.to.time,
             reached: None,
+            open: None,
             sure: self.grid.floor(now.saturating_sub(TOLD_ALONE_WITHIN)),
         });
     }
@@ -263,7 +269,10 @@ impl CandleSeam {
             };
             let Some(asked) = &mut self.asked else { return };
             asked.reached = asked.reached.max(Some(event.timestamp));
-            if bar.closed && event.timestamp < asked.end {
+            if !bar.closed {
+                asked.open.get_or_insert(event.timestamp);
+            }
+            if asked.open.is_none() && event.timestamp < asked.end {
                 self.row(event, out);
             }
         }
@@ -307,8 +316,7 @@ impl CandleSeam {
         };
         if self.rules.candles.sends_empty {
             let missed = self.grid.bars(next, until);
-            out.events
-                .push(self.rules.gap(self.stream, next, until, Some(missed)));
+            out.events.push(self.rules.gap(self.stream, next, until, Some(missed)));
         }
         self.next = Some(until);
     }
@@ -319,8 +327,8 @@ impl CandleSeam {
             return;
         };
         let sure = asked.reached.map_or(asked.sure, |reached| reached.max(asked.sure));
-        let until = sure.min(asked.end);
-        self.absent(self.known().map_or(until, |known| until.min(known)), out);
+        let there = self.known().into_iter().chain(asked.open);
+        self.absent(there.fold(sure.min(asked.end), Timestamp::min), out);
         self.drain(out);
         self.pause = match self.next < Some(asked.end) {
             true => (self.pause * 2).clamp(self.rules.candles.grace, PAUSE_AT_MOST.max(self.rules.candles.grace)),
@@ -374,6 +382,7 @@ impl CandleSeam {
             range,
             end,
             reached: None,
+            open: None,
             sure: self.grid.floor(self.now.saturating_sub(TOLD_WITHIN)),
         });
         out.asks.push(range);

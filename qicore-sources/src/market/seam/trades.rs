@@ -254,7 +254,11 @@ impl TradeSeam {
         let (Some(hole), Some(end)) = (self.missing(), range.to.id) else {
             return;
         };
-        let Some(last) = hole.to.id.filter(|last| *last < end && !range.from.is_after(&hole.from)) else {
+        let Some(last) = hole
+            .to
+            .id
+            .filter(|last| *last < end && !range.from.is_after(&hole.from))
+        else {
             return;
         };
         // Nothing behind the hole was told: the history may not be as far yet.

@@ -89,16 +89,18 @@ fn setting() -> impl Strategy<Value = Setting> {
         prop_oneof![3 => Just(0..0), 1 => (1usize..10, 1usize..4).prop_map(|(from, count)| from..from + count)],
         any::<bool>(),
     )
-        .prop_map(|(kind, timeframe, waiting, since, skew, lag, lost, tells_empty)| Setting {
-            kind,
-            timeframe,
-            waiting,
-            since,
-            skew,
-            lag,
-            lost: if kind == Kind::Closes { lost } else { 0..0 },
-            tells_empty,
-        })
+        .prop_map(
+            |(kind, timeframe, waiting, since, skew, lag, lost, tells_empty)| Setting {
+                kind,
+                timeframe,
+                waiting,
+                since,
+                skew,
+                lag,
+                lost: if kind == Kind::Closes { lost } else { 0..0 },
+                tells_empty,
+            },
+        )
 }
 
 struct World {
@@ -314,11 +316,16 @@ impl World {
                 gaps.push(gap.clone());
                 continue;
             }
-            let Data::Candle(candle) = &event.data else { panic!("{event:?}") };
+            let Data::Candle(candle) = &event.data else {
+                panic!("{event:?}")
+            };
             let open = event.timestamp.nanos();
             assert!(candle.closed);
             if candle.revision == 0 {
-                assert!(open >= edge && !last.contains_key(&open), "doubled or out of order: {event:?}");
+                assert!(
+                    open >= edge && !last.contains_key(&open),
+                    "doubled or out of order: {event:?}"
+                );
                 edge = open + 1;
             } else {
                 let known = last[&open];
@@ -345,9 +352,16 @@ impl World {
                 continue;
             };
             assert!(told <= *trades && (told > 0 || empty));
-            assert!(!self.faithful || early || told == *trades, "bar {number}: {told} of {trades}");
+            assert!(
+                !self.faithful || early || told == *trades,
+                "bar {number}: {told} of {trades}"
+            );
         }
-        let there = |open: &i64| self.bars.iter().any(|(known, trades)| known == open && (*trades > 0 || empty));
+        let there = |open: &i64| {
+            self.bars
+                .iter()
+                .any(|(known, trades)| known == open && (*trades > 0 || empty))
+        };
         assert!(last.keys().all(there), "not of this world: {last:?}");
         let told: u64 = gaps.iter().map(|gap| gap.missed.unwrap()).sum();
         assert_eq!(told, missed.len() as u64, "{gaps:?}");
@@ -358,6 +372,8 @@ impl World {
 }
 
 proptest! {
+    // What fails goes to the plain tests as an example; no files of seeds.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn each_bar_comes_once(setting in setting(), steps in prop::collection::vec(step(), 0..120)) {
         let mut world = World::new(setting);

@@ -6,7 +6,9 @@ mod trades;
 
 use std::time::Duration;
 
-use qicore_data::{Candle, Data, Decimal, Event, Exchange, Gap, Label, Origin, Symbol, Timeframe, Timestamp, Trade, TradeId};
+use qicore_data::{
+    Candle, Data, Decimal, Event, Exchange, Gap, Label, Origin, Symbol, Timeframe, Timestamp, Trade, TradeId,
+};
 
 use super::{CandleRules, Joint, Order, Out, Rules, Seam};
 use crate::venue::{Channel, Mark, Range, Stream};
@@ -124,7 +126,11 @@ impl Bench {
         act(&mut self.seam, &mut out);
         self.events.append(&mut out.events);
         for range in out.asks {
-            assert!(self.asked.is_none(), "asks for {range:?} while asking for {:?}", self.asked);
+            assert!(
+                self.asked.is_none(),
+                "asks for {range:?} while asking for {:?}",
+                self.asked
+            );
             let by_time = range.from.id.is_none() && range.to.id.is_some();
             assert!(by_time || range.to.is_after(&range.from), "asks for nothing: {range:?}");
             self.asked = Some(range);

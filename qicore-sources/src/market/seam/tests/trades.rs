@@ -244,8 +244,12 @@ impl World {
         let told: u64 = events.iter().filter_map(gap).map(|gap| gap.missed.unwrap()).sum();
         // What lies before the first trade of all, or behind the last, is not known to be missing.
         let between = |id: &&u64| came.first().is_some_and(|first| first < *id) && came.last() > Some(*id);
-        let known = missed.iter().filter(between).count();
-        assert_eq!(told, known as u64, "gaps: {:?}", events.iter().filter_map(gap).collect::<Vec<_>>());
+        let known = missed.iter().filter(between).count() as u64;
+        assert!(
+            known <= told && told <= missed.len() as u64,
+            "{known} known, gaps: {:?}",
+            events.iter().filter_map(gap).collect::<Vec<_>>()
+        );
         assert!(events.iter().filter_map(gap).count() <= 1.max(missed.len()));
         match self.setting.order {
             Order::Strict => self.check_order(),
@@ -288,11 +292,16 @@ fn check_holes(ids: &[u64]) {
         })
         .collect();
     for (at, id) in late.iter().enumerate() {
-        assert!(!late[..at].contains(&&(**id + 1)), "{id} came after the one behind it: {ids:?}");
+        assert!(
+            !late[..at].contains(&&(**id + 1)),
+            "{id} came after the one behind it: {ids:?}"
+        );
     }
 }
 
 proptest! {
+    // What fails goes to the plain tests as an example; no files of seeds.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn each_trade_comes_once(setting in setting(), steps in prop::collection::vec(step(), 0..120)) {
         let mut world = World::new(setting);

@@ -1,11 +1,12 @@
 //! Candles: each closed bar once, and again only where the venue revises it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use qicore_data::{Candle, Data, Event, Timeframe, Timestamp};
+use qicore_data::{Event, Timeframe, Timestamp};
 
 use super::grid::Grid;
+use super::recent::{Recent, candle, is_newer, over};
 use super::{Out, Place, Rules};
 use crate::venue::{Mark, Range, Stream};
 
@@ -34,9 +35,6 @@ const TOLD_ALONE_WITHIN: Duration = Duration::from_secs(60);
 const PAUSE_AT_MOST: Duration = Duration::from_secs(60);
 /// The most that messages are taken to be late, or the clock to be ahead.
 const LATE_AT_MOST: Duration = Duration::from_secs(600);
-/// Bars that are compared with what comes again. Revisions of older ones, and of those before a restart, are not seen.
-const REMEMBERED: usize = 64;
-
 /// The seam of one symbol's candles of one timeframe.
 ///
 /// Invariants:
@@ -57,6 +55,9 @@ pub(super) struct CandleSeam {
     held: Option<Event>,
     /// Messages may have been lost between `next` and what is known behind it.
     disrupted: bool,
+    /// Since the last disruption the bar of the present has come: what is missing lies before it. A late change of an older
+    /// bar does not say so.
+    current: bool,
     /// When the history has told all before this, nothing is in doubt, even if nothing comes live.
     doubt_until: Option<Timestamp>,
     /// Closed bars behind what is missing, by open time.
@@ -71,7 +72,7 @@ pub(super) struct CandleSeam {
     /// How late messages come by this host's clock, as far as they have shown.
     late: Duration,
     now: Timestamp,
-    recent: VecDeque<(Timestamp, Candle)>,
+    recent: Recent,
 }
 
 /// What has been asked for and is not told yet.
@@ -104,6 +105,7 @@ impl CandleSeam {
             next: since.map(|since| grid.ceil(since)),
             held: None,
             disrupted: since.is_some(),
+            current: false,
             doubt_until: None,
             waiting: BTreeMap::new(),
             asked: None,
@@ -112,7 +114,7 @@ impl CandleSeam {
             polled,
             late: Duration::ZERO,
             now: Timestamp::UNKNOWN,
-            recent: VecDeque::new(),
+            recent: Recent::default(),
         }
     }
 
@@ -122,6 +124,7 @@ impl CandleSeam {
         };
         let next = *self.next.get_or_insert(open);
         let late = self.now.since(self.grid.next(open)).min(LATE_AT_MOST);
+        self.current |= late == Duration::ZERO;
         if open < next {
             if !self.rules.candles.closes {
                 self.late = self.late.max(late);
@@ -181,35 +184,23 @@ impl CandleSeam {
     }
 
     fn put_out(&mut self, event: Event, out: &mut Out) {
-        let Some(candle) = candle(&event) else { return };
-        self.recent.push_back((event.timestamp, candle.clone()));
-        if self.recent.len() > REMEMBERED {
-            self.recent.pop_front();
-        }
+        self.recent.remember(&event);
         self.next = Some(self.grid.next(event.timestamp));
         out.events.push(event);
     }
 
-    /// A bar that has been put out comes again: with newer values it is a revision.
-    fn revised(&mut self, mut event: Event, out: &mut Out) {
-        let Data::Candle(new) = &mut event.data else { return };
-        let Some((_, known)) = self.recent.iter_mut().find(|(open, _)| *open == event.timestamp) else {
-            return;
-        };
-        // A venue that does not say when a bar is over sends late changes of one that was taken for over.
-        if !new.closed && self.rules.candles.closes || !adds(known, new) {
-            return;
-        }
-        (new.closed, new.revision) = (true, known.revision + 1);
-        *known = new.clone();
-        out.events.push(event);
+    /// A bar that has been put out comes again.
+    fn revised(&mut self, event: Event, out: &mut Out) {
+        let closes = self.rules.candles.closes;
+        out.events.extend(self.recent.revised(event, closes));
     }
 
     /// What waited goes out as far as it follows on.
     fn drain(&mut self, out: &mut Out) {
         while let Some(next) = self.next {
             let known = self.known();
-            let sure = known.is_some_and(|known| known <= next) || self.doubt_until.is_some_and(|until| until <= next);
+            let follows = self.current && known.is_some_and(|known| known <= next);
+            let sure = follows || self.doubt_until.is_some_and(|until| until <= next);
             self.disrupted &= !sure;
             let Some(first) = self.waiting.first_entry() else { break };
             let open = *first.key();
@@ -253,7 +244,7 @@ impl CandleSeam {
     /// What was held may have changed unseen: it is asked of the history, unless it comes again. What waits may have something
     /// missing behind it that would not show.
     pub(super) fn disrupted(&mut self) {
-        (self.disrupted, self.doubt_until) = (true, None);
+        (self.disrupted, self.current, self.doubt_until) = (true, false, None);
         self.held = None;
         if !self.rules.candles.sends_empty {
             self.waiting.clear();
@@ -405,37 +396,5 @@ impl CandleSeam {
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
-    }
-}
-
-fn candle(event: &Event) -> Option<&Candle> {
-    match &event.data {
-        Data::Candle(candle) => Some(candle),
-        _ => None,
-    }
-}
-
-/// The last state of a bar as that of one that is over.
-fn over(mut event: Event) -> Event {
-    if let Data::Candle(candle) = &mut event.data {
-        candle.closed = true;
-    }
-    event
-}
-
-/// Whether the second of two states of a bar is the newer one.
-fn is_newer(known: &Event, new: &Event) -> bool {
-    matches!((candle(known), candle(new)), (Some(known), Some(new)) if adds(known, new))
-}
-
-/// Whether one state of a bar says more than another. Trades are only ever added to a bar: one with less volume is an older
-/// one that came late. Not all channels of a venue tell the number of trades.
-fn adds(known: &Candle, new: &Candle) -> bool {
-    let trades = (known.trades.zip(new.trades)).map_or(std::cmp::Ordering::Equal, |(known, new)| new.cmp(&known));
-    let differs = (known.open, known.high, known.low, known.close) != (new.open, new.high, new.low, new.close);
-    match new.volume.cmp(&known.volume).then(trades) {
-        std::cmp::Ordering::Less => false,
-        std::cmp::Ordering::Equal => differs,
-        std::cmp::Ordering::Greater => true,
     }
 }

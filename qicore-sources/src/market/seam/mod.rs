@@ -12,6 +12,7 @@
 
 mod candles;
 mod grid;
+mod recent;
 #[cfg(test)]
 mod tests;
 mod trades;

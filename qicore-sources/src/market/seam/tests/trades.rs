@@ -211,7 +211,8 @@ impl World {
             self.receive();
         }
         let asks = self.bench.asks - before;
-        assert!(asks <= 60, "{asks} asks in 400 s");
+        // Each part of what is lost for good is asked for over a minute.
+        assert!(asks <= 120, "{asks} asks in 400 s");
     }
 
     /// The ids that are to come: from the first that was wanted, or else from the first that came.

@@ -56,7 +56,14 @@ impl Coinbase {
         Ok(Arc::new(Self {
             context,
             advanced: or(&config.rest_url, "https://api.coinbase.com"),
-            exchange: or(&config.exchange_url, "https://api.exchange.coinbase.com"),
+            // Who points the one elsewhere does not mean the venue itself by the other.
+            exchange: or(
+                config
+                    .exchange_url
+                    .as_ref()
+                    .map_or(&config.rest_url, |_| &config.exchange_url),
+                "https://api.exchange.coinbase.com",
+            ),
             feed: or(&config.ws_url, "wss://advanced-trade-ws.coinbase.com"),
             windows: config.limits.clone().unwrap_or_else(|| vec![Window::new(10, SECOND)]),
         }))

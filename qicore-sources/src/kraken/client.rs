@@ -73,7 +73,10 @@ impl Kraken {
                 serde_json::json!({"event_trigger": trigger})
             }
             Channel::Book => serde_json::json!({"depth": self.depth, "snapshot": true}),
-            Channel::Candles(timeframe) => serde_json::json!({"interval": parse::minutes(timeframe), "snapshot": true}),
+            // Its snapshot would be 720 bars of each symbol, which nobody has asked for.
+            Channel::Candles(timeframe) => {
+                serde_json::json!({"interval": parse::minutes(timeframe), "snapshot": false})
+            }
         };
         value.as_object().cloned().unwrap_or_default()
     }
@@ -152,6 +155,11 @@ impl Protocol for Kraken {
             closes: false,
             sends_empty: false,
         }
+    }
+
+    /// They begin on Thursday, as the epoch did.
+    fn week(&self) -> Duration {
+        Duration::from_secs(3 * 86_400)
     }
 
     fn book_repair(&self) -> BookRepair {

@@ -330,6 +330,10 @@ impl Live {
     fn up(&mut self, slot: usize) {
         let slot = &mut self.slots[slot];
         slot.was_up = true;
+        // What the seam asked for while the connection was away does not reach up to here.
+        for seam in slot.routes.iter().flat_map(|at| &self.routes[*at].seams) {
+            self.seam.disrupted(*seam);
+        }
         let Some((lost, reason)) = slot.down.take() else { return };
         tracing::info!(lane = %self.lane, "the connection is there again");
         let back = Timestamp::now();

@@ -43,7 +43,7 @@ use history::History;
 use live::{Live, Setup};
 pub(crate) use pages::place;
 use protocol::{Offer, Protocol, unusable};
-use seam::{Plan, Rules};
+use seam::{Grid, Plan, Rules};
 
 /// Makes a venue's protocol of a configuration.
 pub(crate) type NewProtocol = fn(&MarketConfig) -> Result<Arc<dyn Protocol>>;
@@ -220,7 +220,9 @@ impl Market {
             order: config.order,
             waiting: config.waiting,
             verify_after: config.verify_after,
-            candles: protocol.candles().rules(config.candle_grace, config.open_candles),
+            candles: protocol
+                .candles()
+                .rules(protocol.week(), config.candle_grace, config.open_candles),
         }
     }
 
@@ -243,7 +245,7 @@ impl Market {
         let from = self.config.from.unwrap_or(to);
         let range = |plan: Plan| {
             let to = match plan.stream.channel {
-                Channel::Candles(timeframe) => timeframe.floor(to),
+                Channel::Candles(timeframe) => Grid::new(timeframe, rules.candles.week).floor(to),
                 _ => to,
             };
             let (from, to) = (Mark::at(from), Mark::at(to));

@@ -27,6 +27,11 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
     /// How it sends candles.
     fn candles(&self) -> Closing;
 
+    /// How long after Monday, 00:00 UTC, its weeks begin.
+    fn week(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// How its books are put right after a break.
     fn book_repair(&self) -> BookRepair;
 
@@ -112,10 +117,11 @@ pub(crate) struct Closing {
 }
 
 impl Closing {
-    pub(super) fn rules(self, grace: Duration, open: bool) -> CandleRules {
+    pub(super) fn rules(self, week: Duration, grace: Duration, open: bool) -> CandleRules {
         CandleRules {
             closes: self.closes,
             sends_empty: self.sends_empty,
+            week,
             grace,
             open,
         }

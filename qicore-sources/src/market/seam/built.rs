@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use qicore_data::{Candle, Data, Event, Origin, Timeframe, Timestamp};
 
-use super::candles::{CandleSeam, candle};
+use super::candles::CandleSeam;
+use super::recent::candle;
 use super::{Joint, Out, Place, Plan, Rules};
 use crate::venue::Range;
 
@@ -121,6 +122,11 @@ impl BuiltSeam {
 }
 
 impl Joint for BuiltSeam {
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
+        self.parts.waiting()
+    }
+
     fn live(&mut self, event: Event, out: &mut Out) {
         self.with(out, |parts, out| parts.live(event, out));
     }
@@ -145,8 +151,8 @@ impl Joint for BuiltSeam {
         self.with(out, |parts, out| parts.told(range, out));
     }
 
-    fn failed(&mut self, again: Timestamp) {
-        self.parts.failed(again);
+    fn failed(&mut self, range: &Range, again: Timestamp) {
+        self.parts.failed(range, again);
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Out) {

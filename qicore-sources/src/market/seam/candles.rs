@@ -1,10 +1,12 @@
 //! Candles: each closed bar once, and again only where the venue revises it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use qicore_data::{Candle, Data, Event, Timeframe, Timestamp};
+use qicore_data::{Event, Timeframe, Timestamp};
 
+use super::grid::Grid;
+use super::recent::{Recent, candle, is_newer, over};
 use super::{Joint, Out, Place, Rules};
 use crate::venue::{Mark, Range, Stream};
 
@@ -16,46 +18,75 @@ pub(crate) struct CandleRules {
     /// It sends bars without a trade. Else a bar that does not come while the connection holds is none, and those that the
     /// history has are left out, so that the stream is the same wherever a connection was lost.
     pub(crate) sends_empty: bool,
+    /// How long after Monday, 00:00 UTC, its weeks begin.
+    pub(crate) week: Duration,
     /// How long after its end a bar's last message is awaited.
     pub(crate) grace: Duration,
     /// Whether the states of bars that are still open are put out too.
     pub(crate) open: bool,
 }
 
-/// A history may tell a bar some time after its end: a bar that is not there is taken for one without a trade only when
-/// it is over for so long.
-const TOLD_WITHIN: Duration = Duration::from_secs(60);
-
-/// Bars that are compared with what comes again.
-const REMEMBERED: usize = 64;
-
+/// A history tells a bar within this after its end, by a clock that may differ from the venue's: what it does not tell by
+/// then is not there. Sooner only if it tells a later bar.
+const TOLD_WITHIN: Duration = Duration::from_secs(300);
+/// The same of a stretch that is read alone, and has an end.
+const TOLD_ALONE_WITHIN: Duration = Duration::from_secs(60);
+/// The longest pause before a bar that was not told is asked for again.
+const PAUSE_AT_MOST: Duration = Duration::from_secs(60);
+/// The most that messages are taken to be late, or the clock to be ahead.
+const LATE_AT_MOST: Duration = Duration::from_secs(600);
 /// The seam of one symbol's candles of one timeframe.
 ///
-/// Invariant: every closed bar that opens before `next` has been put out. A bar's message holds the whole bar, so that
-/// one message of a bar is as good as all.
+/// Invariants:
+/// - Every closed bar that opens before `next` has been put out, and none from `next` on.
+/// - What waits or is held opens at `next` or later; where bars without a trade are not sent, it has come since the last
+///   disruption.
+/// - A bar's message holds the whole bar, so that one message of a bar is as good as all.
+/// - One range is asked for at a time. It reaches over the bar behind what is missing, which is not taken from it: when the
+///   history tells that one, it is not going to tell what it has left out before.
 #[derive(Debug)]
 pub(super) struct CandleSeam {
     stream: Stream,
-    timeframe: Timeframe,
+    grid: Grid,
     rules: Rules,
     /// Open time of the next bar to put out; `None` before the first message.
     next: Option<Timestamp>,
     /// The last state of a bar that is not over, of a venue that does not say when it is.
     held: Option<Event>,
-    /// Messages may have been lost since the last bar was put out.
+    /// Messages may have been lost between `next` and what is known behind it.
     disrupted: bool,
-    /// Closed bars beyond what is missing, by open time.
+    /// Since the last disruption the bar of the present has come: what is missing lies before it. A late change of an older
+    /// bar does not say so.
+    current: bool,
+    /// When the history has told all before this, nothing is in doubt, even if nothing comes live.
+    doubt_until: Option<Timestamp>,
+    /// Closed bars behind what is missing, by open time.
     waiting: BTreeMap<Timestamp, Event>,
-    /// What is missing and has been asked for.
-    asked: Option<Range>,
+    asked: Option<Asked>,
     /// Nothing is to be asked for before this.
     again: Option<Timestamp>,
+    /// The last pause before that; longer each time it does not help.
+    pause: Duration,
     /// The venue does not send this timeframe: each bar is asked for when it is over.
     polled: bool,
-    /// Open time of a bar that the history has as one that is not over.
-    still_open: Option<Timestamp>,
+    /// How late messages come by this host's clock, as far as they have shown.
+    late: Duration,
     now: Timestamp,
-    recent: VecDeque<(Timestamp, Candle)>,
+    recent: Recent,
+}
+
+/// What has been asked for and is not told yet.
+#[derive(Debug)]
+struct Asked {
+    range: Range,
+    /// The end of what is wanted: bars from here on only say that the history is as far.
+    end: Timestamp,
+    /// The last bar that was told.
+    reached: Option<Timestamp>,
+    /// The first bar that was told as one that is not over. By the next page it may be: what lies from it on is asked again.
+    open: Option<Timestamp>,
+    /// What opens before this and is not told is not there.
+    sure: Timestamp,
 }
 
 impl CandleSeam {
@@ -66,252 +97,300 @@ impl CandleSeam {
         rules: Rules,
         since: Option<Timestamp>,
     ) -> Self {
-        let first = |since| match timeframe.floor(since) {
-            floor if floor == since => since,
-            floor => timeframe.next(floor),
-        };
+        let grid = Grid::new(timeframe, rules.candles.week);
         Self {
             stream,
-            timeframe,
+            grid,
             rules,
-            next: since.map(first),
+            next: since.map(|since| grid.ceil(since)),
             held: None,
             disrupted: since.is_some(),
+            current: false,
+            doubt_until: None,
             waiting: BTreeMap::new(),
             asked: None,
             again: None,
+            pause: Duration::ZERO,
             polled,
-            still_open: None,
+            late: Duration::ZERO,
             now: Timestamp::UNKNOWN,
-            recent: VecDeque::new(),
+            recent: Recent::default(),
         }
     }
 
-    /// A newer state of the open bar; or the next bar, which says that the one before is over.
-    fn supersede(&mut self, event: &Event, out: &mut Out) {
-        match self.held.replace(event.clone()) {
-            Some(before) if before.timestamp > event.timestamp => {
-                // Out of order: the later bar stays, and this one is over.
-                let late = self.held.replace(before);
-                if let Some(late) = late {
-                    self.closed(over(late), out);
-                }
+    /// A newer state of the open bar; or the next bar, which says that the one before is over. Not so what came out of order.
+    fn supersede(&mut self, event: &Event, late: Duration, out: &mut Out) -> bool {
+        match self.held.take() {
+            Some(held) if held.timestamp > event.timestamp => {
+                self.held = Some(held);
+                self.closed(over(event.clone()), out);
+                return false;
             }
-            Some(before) if before.timestamp < event.timestamp => self.closed(over(before), out),
+            Some(held) if held.timestamp == event.timestamp && !is_newer(&held, event) => {
+                self.held = Some(held);
+                return false;
+            }
+            Some(held) if held.timestamp < event.timestamp => {
+                self.late /= 2;
+                self.closed(over(held), out);
+            }
             _ => {}
         }
+        self.late = self.late.max(late);
+        self.held = Some(event.clone());
+        true
     }
 
-    /// A bar that is over.
+    /// A bar that is over. When too many wait, all are given up: the history has them.
     fn closed(&mut self, event: Event, out: &mut Out) {
-        let Some(next) = self.next else { return };
-        if event.timestamp < next {
+        let open = event.timestamp;
+        if self.next.is_some_and(|next| open < next) {
             return self.revised(event, out);
         }
-        let follows = event.timestamp == next || !self.rules.candles.sends_empty && !self.disrupted;
-        if follows && self.asked.is_none() && self.waiting.is_empty() {
-            return self.put_out(event, out);
+        let known = self.waiting.get(&open);
+        if known.is_none() && self.waiting.len() >= self.rules.waiting {
+            self.waiting.clear();
+            (self.disrupted, self.doubt_until) = (true, None);
+        } else if known.is_none_or(|known| is_newer(known, &event)) {
+            self.waiting.insert(open, event);
         }
-        self.waiting.insert(event.timestamp, event);
         self.drain(out);
     }
 
     fn put_out(&mut self, event: Event, out: &mut Out) {
-        let Some(candle) = candle(&event) else { return };
-        self.recent.push_back((event.timestamp, candle.clone()));
-        if self.recent.len() > REMEMBERED {
-            self.recent.pop_front();
-        }
-        self.next = Some(self.timeframe.next(event.timestamp));
+        self.recent.remember(&event);
+        self.next = Some(self.grid.next(event.timestamp));
         out.events.push(event);
     }
 
-    /// A bar that has been put out comes again: with other values it is a revision.
-    fn revised(&mut self, mut event: Event, out: &mut Out) {
-        let Data::Candle(new) = &mut event.data else { return };
-        let Some((_, known)) = self.recent.iter_mut().find(|(open, _)| *open == event.timestamp) else {
-            return;
-        };
-        // A venue that does not say when a bar is over sends late changes of one that was taken for over.
-        if !new.closed && self.rules.candles.closes || same(known, new) {
-            return;
-        }
-        (new.closed, new.revision) = (true, known.revision + 1);
-        *known = new.clone();
-        out.events.push(event);
+    /// A bar that has been put out comes again.
+    fn revised(&mut self, event: Event, out: &mut Out) {
+        let closes = self.rules.candles.closes;
+        out.events.extend(self.recent.revised(event, closes));
     }
 
     /// What waited goes out as far as it follows on.
     fn drain(&mut self, out: &mut Out) {
-        while self.asked.is_none()
-            && let Some(first) = self.waiting.first_entry()
-        {
+        while let Some(next) = self.next {
+            let known = self.known();
+            let follows = self.current && known.is_some_and(|known| known <= next);
+            let sure = follows || self.doubt_until.is_some_and(|until| until <= next);
+            self.disrupted &= !sure;
+            let Some(first) = self.waiting.first_entry() else { break };
             let open = *first.key();
-            match self.next {
-                Some(next) if open < next => {
-                    first.remove();
-                }
-                Some(next) if open == next || !self.rules.candles.sends_empty && !self.disrupted => {
-                    let event = first.remove();
-                    self.put_out(event, out);
-                }
-                _ => return,
+            if open > next && (self.rules.candles.sends_empty || self.disrupted) {
+                break;
+            }
+            let event = first.remove();
+            match open < next {
+                true => self.revised(event, out),
+                false => self.put_out(event, out),
             }
         }
-    }
-
-    /// The bars from one open time to another.
-    fn bars(&self, from: Timestamp, to: Timestamp) -> u64 {
-        match self.timeframe.length() {
-            Some(length) => (to.since(from).as_nanos() / length.as_nanos().max(1)) as u64,
-            None => std::iter::successors(Some(from), |at| Some(self.timeframe.next(*at)))
-                .take_while(|at| *at < to)
-                .count() as u64,
+        if let Some(held) = self
+            .held
+            .take_if(|held| self.next.is_some_and(|next| held.timestamp < next))
+        {
+            self.revised(over(held), out);
         }
     }
 
-    /// A bar that opens before this and is not in the history is not going to be.
-    fn sure_until(&mut self) -> Timestamp {
-        let old = self.timeframe.floor(self.now.saturating_sub(TOLD_WITHIN));
-        // A bar that came live, or is there and not over, says that the history is as far.
-        let later = self
-            .waiting
-            .keys()
-            .next()
-            .copied()
-            .or(self.held.as_ref().map(|held| held.timestamp));
-        let until = later.unwrap_or(old).max(old);
-        self.still_open.take().map_or(until, |open| until.min(open))
-    }
-
+    /// Open time of the next bar to put out.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.next
+    }
+
+    /// The first bar that is known to be there and not put out.
+    fn known(&self) -> Option<Timestamp> {
+        let held = self.held.as_ref().map(|held| held.timestamp);
+        let waits = self.waiting.keys().next().copied();
+        waits.into_iter().chain(held).min()
+    }
+
+    /// A bar of the history. It is told in order: what it has left out before this one is not there.
+    fn row(&mut self, mut event: Event, out: &mut Out) {
+        let open = event.timestamp;
+        while let Some(first) = self.waiting.first_entry()
+            && *first.key() <= open
+        {
+            let waited = first.remove();
+            if waited.timestamp < open {
+                self.behind(waited, out);
+            } else if is_newer(&event, &waited) {
+                event = waited;
+            }
+        }
+        self.behind(event, out);
+    }
+
+    /// The next bar that there is.
+    fn behind(&mut self, event: Event, out: &mut Out) {
+        let open = event.timestamp;
+        if self.next.is_some_and(|next| open < next) {
+            return self.revised(event, out);
+        }
+        self.absent(open, out);
+        let empty = candle(&event).is_some_and(|bar| bar.trades == Some(0));
+        match empty && !self.rules.candles.sends_empty {
+            true => self.next = Some(self.grid.next(open)),
+            false => self.put_out(event, out),
+        }
+    }
+
+    /// The venue has no bar before this.
+    fn absent(&mut self, until: Timestamp, out: &mut Out) {
+        let Some(next) = self.next.filter(|next| *next < until) else {
+            return;
+        };
+        if self.rules.candles.sends_empty {
+            let missed = self.grid.bars(next, until);
+            out.events.push(self.rules.gap(self.stream, next, until, Some(missed)));
+        }
+        self.next = Some(until);
+    }
+
+    fn ask(&mut self, next: Timestamp, end: Timestamp, out: &mut Out) {
+        let range = Range {
+            stream: self.stream,
+            from: Mark::at(next),
+            to: Mark::at(self.grid.next(end)),
+        };
+        self.asked = Some(Asked {
+            range,
+            end,
+            reached: None,
+            open: None,
+            sure: self.grid.floor(self.now.saturating_sub(TOLD_WITHIN)),
+        });
+        out.asks.push(range);
     }
 }
 
 impl Joint for CandleSeam {
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     fn has_asked(&self, range: &Range) -> bool {
-        self.asked.as_ref() == Some(range)
+        self.asked.as_ref().is_some_and(|asked| asked.range == *range)
     }
     fn live(&mut self, event: Event, out: &mut Out) {
         let (open, Some(candle)) = (event.timestamp, candle(&event)) else {
             return;
         };
         let next = *self.next.get_or_insert(open);
+        let late = self.now.since(self.grid.next(open)).min(LATE_AT_MOST);
+        self.current |= late == Duration::ZERO;
         if open < next {
+            if !self.rules.candles.closes {
+                self.late = self.late.max(late);
+            }
             return self.revised(event, out);
         }
         if candle.closed {
-            self.held = None;
+            self.late = late;
+            if let Some(held) = self.held.take_if(|held| held.timestamp <= open) {
+                self.closed(over(held), out);
+            }
             return self.closed(event, out);
         }
-        if !self.rules.candles.closes {
-            self.supersede(&event, out);
-        }
-        if self.rules.candles.open {
+        let newest = self.rules.candles.closes || self.supersede(&event, late, out);
+        if newest && self.rules.candles.open && !self.waiting.contains_key(&open) {
             out.events.push(event);
         }
     }
 
     /// The history up to a mark is being read, and nothing comes live.
     fn begin(&mut self, range: &Range) {
-        (self.asked, self.now) = (Some(*range), Timestamp::now());
+        let now = Timestamp::now();
+        self.now = now;
+        self.next.get_or_insert(range.from.time);
+        self.asked = Some(Asked {
+            range: *range,
+            end: range.to.time,
+            reached: None,
+            open: None,
+            sure: self.grid.floor(now.saturating_sub(TOLD_ALONE_WITHIN)),
+        });
     }
 
-    /// What was held may have changed unseen: it is asked of the history, unless it comes again.
+    /// What was held may have changed unseen: it is asked of the history, unless it comes again. What waits may have something
+    /// missing behind it that would not show.
     fn disrupted(&mut self) {
-        self.disrupted = true;
+        (self.disrupted, self.current, self.doubt_until) = (true, false, None);
         self.held = None;
+        if !self.rules.candles.sends_empty {
+            self.waiting.clear();
+        }
     }
 
     fn page(&mut self, events: Vec<Event>, out: &mut Out) {
         for event in events {
-            let (Some(bar), Some(next)) = (candle(&event), self.next) else {
+            let Some(bar) = candle(&event) else {
                 // What the venue does not reach back to.
                 out.events.push(event);
                 continue;
             };
-            if event.timestamp < next {
-                continue;
-            }
+            let Some(asked) = &mut self.asked else { return };
+            asked.reached = asked.reached.max(Some(event.timestamp));
             if !bar.closed {
-                self.still_open = Some(event.timestamp);
-                break;
+                asked.open.get_or_insert(event.timestamp);
             }
-            if bar.trades == Some(0) && !self.rules.candles.sends_empty {
-                self.next = Some(self.timeframe.next(event.timestamp));
-                continue;
+            if asked.open.is_none() && event.timestamp < asked.end {
+                self.row(event, out);
             }
-            if event.timestamp > next && self.rules.candles.sends_empty {
-                let missed = self.bars(next, event.timestamp);
-                out.events
-                    .push(self.rules.gap(self.stream, next, event.timestamp, Some(missed)));
-            }
-            self.put_out(event, out);
-        }
-    }
-
-    fn told(&mut self, range: &Range, out: &mut Out) {
-        if self.asked.as_ref() != Some(range) {
-            return;
-        }
-        self.asked = None;
-        let Some(next) = self.next else { return };
-        let end = range.to.time.min(self.sure_until());
-        if next < end {
-            if self.rules.candles.sends_empty {
-                let missed = self.bars(next, end);
-                out.events.push(self.rules.gap(self.stream, next, end, Some(missed)));
-            }
-            self.next = Some(end);
-        }
-        match end < range.to.time {
-            true => self.again = Some(self.now.saturating_add(self.rules.candles.grace)),
-            false => self.disrupted = false,
         }
         self.drain(out);
     }
 
-    fn failed(&mut self, again: Timestamp) {
-        self.asked = None;
-        self.again = Some(again);
+    /// All that the history has of a range has come.
+    fn told(&mut self, range: &Range, out: &mut Out) {
+        let Some(asked) = self.asked.take_if(|asked| asked.range == *range) else {
+            return;
+        };
+        let sure = asked.reached.map_or(asked.sure, |reached| reached.max(asked.sure));
+        let there = self.known().into_iter().chain(asked.open);
+        self.absent(there.fold(sure.min(asked.end), Timestamp::min), out);
+        self.drain(out);
+        self.pause = match self.next < Some(asked.end) {
+            true => (self.pause * 2).clamp(self.rules.candles.grace, PAUSE_AT_MOST.max(self.rules.candles.grace)),
+            false => Duration::ZERO,
+        };
+        self.again = Some(self.now.saturating_add(self.pause));
+    }
+
+    fn failed(&mut self, range: &Range, again: Timestamp) {
+        if self.asked.take_if(|asked| asked.range == *range).is_some() {
+            self.again = Some(again);
+        }
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Out) {
         self.now = now;
         self.again = self.again.filter(|again| *again > now);
         if self.polled {
-            self.next.get_or_insert(self.timeframe.floor(now));
+            self.next.get_or_insert(self.grid.floor(now));
+        }
+        if self.disrupted && self.doubt_until.is_none() {
+            // The bar of this time, wherever the venue's clock is, may have been sent before the disruption in part.
+            let latest = self.grid.floor(now.saturating_add(TOLD_WITHIN));
+            self.doubt_until = Some(self.grid.next(latest));
+        }
+        let settled = now.saturating_sub(self.rules.candles.grace + self.late);
+        let ended = |held: &mut Event| self.grid.next(held.timestamp) <= settled;
+        if let Some(held) = self.held.take_if(ended) {
+            self.closed(over(held), out);
         }
         let (Some(next), None, None) = (self.next, &self.asked, self.again) else {
             return;
         };
-        let settled = now.saturating_sub(self.rules.candles.grace);
-        if !self.disrupted
-            && let Some(held) = self.held.take_if(|held| self.timeframe.next(held.timestamp) <= settled)
-        {
-            return self.closed(over(held), out);
-        }
-        // Everything that is over, or what is missing before a bar that waits.
-        let over_until = self.timeframe.floor(settled);
-        let known = self
-            .waiting
-            .keys()
-            .next()
-            .or(self.held.as_ref().map(|held| &held.timestamp));
-        let end = known.copied().unwrap_or(over_until).max(next);
+        // What is missing before a bar that is known, or everything that is over.
+        let end = self.known().unwrap_or(self.grid.floor(settled));
         let overdue = self.disrupted || self.polled || self.rules.candles.sends_empty || !self.waiting.is_empty();
         if overdue && next < end {
-            let range = Range {
-                stream: self.stream,
-                from: Mark::at(next),
-                to: Mark::at(end),
-            };
-            self.asked = Some(range);
-            out.asks.push(range);
-        } else if self.disrupted && (self.held.is_some() || !self.waiting.is_empty()) {
-            // What came since the disruption follows on what was put out.
-            self.disrupted = false;
+            self.ask(next, end, out);
+        } else {
             self.drain(out);
         }
     }
@@ -326,32 +405,6 @@ impl Joint for CandleSeam {
 
     fn resume(&mut self, place: &Place) {
         self.next = Some(Timestamp::from_nanos(place.time));
-        self.disrupted = true;
+        (self.disrupted, self.doubt_until) = (true, None);
     }
-}
-
-pub(super) fn candle(event: &Event) -> Option<&Candle> {
-    match &event.data {
-        Data::Candle(candle) => Some(candle),
-        _ => None,
-    }
-}
-
-/// The last state of a bar as that of one that is over.
-fn over(mut event: Event) -> Event {
-    if let Data::Candle(candle) = &mut event.data {
-        candle.closed = true;
-    }
-    event
-}
-
-/// Whether two states of a bar say the same. Not all channels of a venue tell the number of trades and quote volume.
-fn same(known: &Candle, new: &Candle) -> bool {
-    let agree = |known: Option<u64>, new: Option<u64>| known.is_none() || new.is_none() || known == new;
-    known.open == new.open
-        && known.high == new.high
-        && known.low == new.low
-        && known.close == new.close
-        && known.volume == new.volume
-        && agree(known.trades, new.trades)
 }

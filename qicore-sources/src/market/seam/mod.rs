@@ -4,10 +4,18 @@
 //! connection behind the live messages fails: what a jump in ids or times shows to be missing is asked of the venue's
 //! history, while what comes live waits. Only what the venue no longer has becomes a `gap`.
 //!
+//! What holds for both: one range of a stream is asked for at a time, and again after a pause. A history that does not tell
+//! something may merely be late: that it is not there is certain when the history tells something behind it, and so a range
+//! reaches over what is known behind the hole. A position says what has been put out and what has not; all else is found again.
+//!
 //! Pure: a state machine per stream, which is told what came and asks for ranges. I/O is done elsewhere.
 
 mod built;
 mod candles;
+mod grid;
+mod recent;
+#[cfg(test)]
+mod tests;
 mod trades;
 
 use std::collections::BTreeMap;
@@ -19,6 +27,7 @@ use qicore_data::{Error, ErrorKind, Event, Exchange, Gap, GapReason, Label, Resu
 use serde::{Deserialize, Serialize};
 
 pub(crate) use candles::CandleRules;
+pub(crate) use grid::Grid;
 
 use crate::venue::{Channel, Mark, Range, Stream};
 use built::BuiltSeam;
@@ -127,13 +136,16 @@ trait Joint: std::fmt::Debug + Send + Sync {
     /// All that the venue has of a range has come.
     fn told(&mut self, range: &Range, out: &mut Out);
     /// What was asked for could not be had, and is to be asked for again.
-    fn failed(&mut self, again: Timestamp);
+    fn failed(&mut self, range: &Range, again: Timestamp);
     /// Time passes.
     fn tick(&mut self, now: Timestamp, out: &mut Out);
     /// Where the stream stands; `None` before its first event.
     fn place(&self) -> Option<Place>;
     /// Takes up a place, as after a lost connection.
     fn resume(&mut self, place: &Place);
+    /// How many live events wait.
+    #[cfg(test)]
+    fn waiting(&self) -> usize;
 }
 
 /// The seams of a lane's streams.
@@ -225,7 +237,7 @@ impl Seam {
 
     /// A range could not be had for now: it is asked for again later.
     pub(crate) fn failed(&mut self, range: &Range, again: Timestamp) {
-        self.who_asked(range).for_each(|joint| joint.failed(again));
+        self.who_asked(range).for_each(|joint| joint.failed(range, again));
     }
 
     /// A range is being read, of streams that are history alone.

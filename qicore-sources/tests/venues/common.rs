@@ -9,7 +9,7 @@ use qicore_localvenue::{Builder, LocalVenue, VenueKind};
 use qicore_sources::{Channel, Market, binance, coinbase, kraken};
 use tokio::time::timeout;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A venue with trades every few milliseconds.
 pub(crate) fn venue(kind: VenueKind) -> Builder {

@@ -338,7 +338,10 @@ impl World {
         let empty = self.setting.kind == Kind::Closes;
         let first = match self.since {
             Some(since) => Some(self.grid.ceil(at(since)).nanos()),
-            None => last.keys().next().copied(),
+            None => {
+                let gaps = gaps.iter().map(|gap| gap.from.nanos());
+                last.keys().copied().chain(gaps).min()
+            }
         };
         let wanted = self.bars.iter().enumerate().filter(|(_, (open, trades))| {
             let over = self.grid.next(at(*open)).nanos() <= end;

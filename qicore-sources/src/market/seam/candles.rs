@@ -56,12 +56,12 @@ pub(super) struct CandleSeam {
     /// Messages may have been lost between `next` and what is known behind it.
     disrupted: bool,
     /// The first bar of the present that has come since the last disruption: what is missing lies before it. A late change
-    /// of an older bar does not say so.
+    /// of an older bar does not say so; if this host's clock is behind, it cannot be told apart.
     current: Option<Timestamp>,
     /// When the history has told all before this, nothing is in doubt, even if nothing comes live.
     doubt_until: Option<Timestamp>,
     /// Closed bars behind what is missing, by open time.
-    waiting: BTreeMap<Timestamp, Event>,
+    pub(super) waiting: BTreeMap<Timestamp, Event>,
     asked: Option<Asked>,
     /// Nothing is to be asked for before this.
     again: Option<Timestamp>,
@@ -393,11 +393,5 @@ impl CandleSeam {
     pub(super) fn resume(&mut self, place: &Place) {
         self.next = Some(Timestamp::from_nanos(place.time));
         (self.disrupted, self.doubt_until) = (true, None);
-    }
-
-    /// How many live events wait.
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
     }
 }

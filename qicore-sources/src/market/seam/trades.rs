@@ -34,7 +34,7 @@ pub(super) struct TradeSeam {
     /// What is missing before `next`, in the order in which it is asked for. Each has an end with an id.
     holes: Vec<Hole>,
     /// Live trades behind `next`, by id.
-    waiting: BTreeMap<u64, Event>,
+    pub(super) waiting: BTreeMap<u64, Event>,
     /// So many waited that they were given up: the end of what was seen.
     given_up: Option<Mark>,
     /// What has been asked for and is not told yet, and when.
@@ -343,12 +343,6 @@ impl TradeSeam {
         };
         self.holes = place.holes.iter().map(hole).filter(|hole| !hole.is_empty()).collect();
         (self.disrupted, self.verify_at) = (true, None);
-    }
-
-    /// How many live events wait.
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
     }
 }
 

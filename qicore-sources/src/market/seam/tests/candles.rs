@@ -194,7 +194,9 @@ impl World {
             }
             Step::Revise(back) if back < self.bars.len() => {
                 let at = self.bars.len() - 1 - back;
-                if self.bars[at].1 > 0 {
+                // By a clock that is behind, a late change of an old bar is one of the present: see `CandleSeam::current`.
+                let unclear = self.setting.kind == Kind::States && self.setting.skew < 0;
+                if self.bars[at].1 > 0 && !unclear {
                     self.bars[at].1 += 1;
                     self.faithful &= self.send(at, self.setting.kind == Kind::Closes);
                 }

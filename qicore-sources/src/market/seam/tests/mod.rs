@@ -137,8 +137,8 @@ impl Bench {
             self.asks += 1;
         }
         let waiting = match &self.seam.streams[0].1 {
-            Joint::Trades(seam) => seam.waiting(),
-            Joint::Candles(seam) => seam.waiting(),
+            Joint::Trades(seam) => seam.waiting.len(),
+            Joint::Candles(seam) => seam.waiting.len(),
         };
         assert!(waiting <= self.limit, "{waiting} wait");
     }

@@ -55,13 +55,13 @@ pub(super) struct CandleSeam {
     held: Option<Event>,
     /// Messages may have been lost between `next` and what is known behind it.
     disrupted: bool,
-    /// Since the last disruption the bar of the present has come: what is missing lies before it. A late change of an older
-    /// bar does not say so.
-    current: bool,
+    /// The first bar of the present that has come since the last disruption: what is missing lies before it. A late change
+    /// of an older bar does not say so; if this host's clock is behind, it cannot be told apart.
+    current: Option<Timestamp>,
     /// When the history has told all before this, nothing is in doubt, even if nothing comes live.
     doubt_until: Option<Timestamp>,
     /// Closed bars behind what is missing, by open time.
-    waiting: BTreeMap<Timestamp, Event>,
+    pub(super) waiting: BTreeMap<Timestamp, Event>,
     asked: Option<Asked>,
     /// Nothing is to be asked for before this.
     again: Option<Timestamp>,
@@ -105,7 +105,7 @@ impl CandleSeam {
             next: since.map(|since| grid.ceil(since)),
             held: None,
             disrupted: since.is_some(),
-            current: false,
+            current: None,
             doubt_until: None,
             waiting: BTreeMap::new(),
             asked: None,
@@ -150,7 +150,7 @@ impl CandleSeam {
         let known = self.waiting.get(&open);
         if known.is_none() && self.waiting.len() >= self.rules.waiting {
             self.waiting.clear();
-            (self.disrupted, self.doubt_until) = (true, None);
+            (self.disrupted, self.current, self.doubt_until) = (true, None, None);
         } else if known.is_none_or(|known| is_newer(known, &event)) {
             self.waiting.insert(open, event);
         }
@@ -172,9 +172,10 @@ impl CandleSeam {
     /// What waited goes out as far as it follows on.
     fn drain(&mut self, out: &mut Out) {
         while let Some(next) = self.next {
-            let known = self.known();
-            let follows = self.current && known.is_some_and(|known| known <= next);
-            let sure = follows || self.doubt_until.is_some_and(|until| until <= next);
+            let sure = [self.current, self.doubt_until]
+                .into_iter()
+                .flatten()
+                .any(|until| until <= next);
             self.disrupted &= !sure;
             let Some(first) = self.waiting.first_entry() else { break };
             let open = *first.key();
@@ -281,7 +282,9 @@ impl Joint for CandleSeam {
         };
         let next = *self.next.get_or_insert(open);
         let late = self.now.since(self.grid.next(open)).min(LATE_AT_MOST);
-        self.current |= late == Duration::ZERO;
+        if late == Duration::ZERO {
+            self.current.get_or_insert(open);
+        }
         if open < next {
             if !self.rules.candles.closes {
                 self.late = self.late.max(late);
@@ -318,7 +321,7 @@ impl Joint for CandleSeam {
     /// What was held may have changed unseen: it is asked of the history, unless it comes again. What waits may have something
     /// missing behind it that would not show.
     fn disrupted(&mut self) {
-        (self.disrupted, self.current, self.doubt_until) = (true, false, None);
+        (self.disrupted, self.current, self.doubt_until) = (true, None, None);
         self.held = None;
         if !self.rules.candles.sends_empty {
             self.waiting.clear();

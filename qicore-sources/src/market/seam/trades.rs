@@ -34,7 +34,7 @@ pub(super) struct TradeSeam {
     /// What is missing before `next`, in the order in which it is asked for. Each has an end with an id.
     holes: Vec<Hole>,
     /// Live trades behind `next`, by id.
-    waiting: BTreeMap<u64, Event>,
+    pub(super) waiting: BTreeMap<u64, Event>,
     /// So many waited that they were given up: the end of what was seen.
     given_up: Option<Mark>,
     /// What has been asked for and is not told yet, and when.

@@ -194,7 +194,9 @@ impl World {
             }
             Step::Revise(back) if back < self.bars.len() => {
                 let at = self.bars.len() - 1 - back;
-                if self.bars[at].1 > 0 {
+                // By a clock that is behind, a late change of an old bar is one of the present: see `CandleSeam::current`.
+                let unclear = self.setting.kind == Kind::States && self.setting.skew < 0;
+                if self.bars[at].1 > 0 && !unclear {
                     self.bars[at].1 += 1;
                     self.faithful &= self.send(at, self.setting.kind == Kind::Closes);
                 }
@@ -338,7 +340,10 @@ impl World {
         let empty = self.setting.kind == Kind::Closes;
         let first = match self.since {
             Some(since) => Some(self.grid.ceil(at(since)).nanos()),
-            None => last.keys().next().copied(),
+            None => {
+                let gaps = gaps.iter().map(|gap| gap.from.nanos());
+                last.keys().copied().chain(gaps).min()
+            }
         };
         let wanted = self.bars.iter().enumerate().filter(|(_, (open, trades))| {
             let over = self.grid.next(at(*open)).nanos() <= end;

@@ -4,6 +4,7 @@
 //! [`Source`], [`Transform`] and [`Sink`].
 
 mod batch;
+mod book;
 mod civil;
 pub mod columns;
 mod dead_letter;
@@ -25,6 +26,7 @@ mod timeframe;
 mod traits;
 
 pub use batch::{Batch, BatchLimit, Content, Frame, LaneEnd, Offsets};
+pub use book::{OrderBook, Touched};
 pub use dead_letter::{DeadLetter, DeadLetters, Payload};
 pub use decimal::Decimal;
 pub use delivery::{Delivery, Receipt, RejectedRow};

@@ -292,13 +292,20 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
-        impl de::Visitor<'_> for Visitor {
+        impl<'de> de::Visitor<'de> for Visitor {
             type Value = Timestamp;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an RFC 3339 timestamp")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
                 Timestamp::from_rfc3339(text).map_err(E::custom)
+            }
+            /// A time without quotation marks in TOML, as its deserializer hands it over.
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Timestamp, A::Error> {
+                match map.next_entry::<String, String>()? {
+                    Some((key, text)) if key == "$__toml_private_datetime" => self.visit_str(&text),
+                    _ => Err(de::Error::invalid_type(de::Unexpected::Map, &self)),
+                }
             }
         }
         deserializer.deserialize_str(Visitor)

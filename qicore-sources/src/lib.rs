@@ -48,7 +48,7 @@ pub use replay::Replay;
 pub use timescale::{TimescaleRows, TimescaleRowsConfig};
 #[cfg(feature = "net")]
 pub use venue::{Channel, Stream};
-pub use venue::{NewDecoder, SymbolMap, VENUES, Venue, VenueContext, book};
+pub use venue::{NewDecoder, SymbolMap, VENUES, Venue, VenueContext};
 
 /// The builder of a source, where its feature is on.
 macro_rules! build {

@@ -10,7 +10,7 @@ use qicore_data::{Decimal, Level};
 use serde::{Deserialize, Serialize};
 
 use super::wire;
-use crate::venue::book::OrderBook;
+use qicore_data::OrderBook;
 
 /// Levels of a side that the checksum covers.
 const COVERED: usize = 10;

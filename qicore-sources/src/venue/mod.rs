@@ -1,11 +1,10 @@
-//! What all venues share: the context of a decoder, the map from native names to symbols, the maintained book.
+//! What all venues share: the context of a decoder, the map from native names to symbols, and what can be asked of them.
 //!
 //! A venue is one folder: `wire.rs` (what it sends), `parse.rs` (pure functions from payload to events), `decoder.rs`
 //! (the [`Decoder`] with its state), and one row in [`VENUES`].
 
 #[cfg(any(feature = "coinbase", feature = "kraken"))]
 mod append;
-pub mod book;
 #[cfg(any(feature = "binance", feature = "coinbase"))]
 mod names;
 #[cfg(feature = "net")]

@@ -81,7 +81,7 @@ fn the_venues_side_is_the_makers_so_ours_is_the_other() {
 #[test]
 fn the_maintained_book_is_the_venues() {
     let mut raw: HashMap<String, (Ladder, Ladder)> = HashMap::new();
-    let mut ours: HashMap<String, qicore_sources::book::OrderBook> = HashMap::new();
+    let mut ours: HashMap<String, qicore_data::OrderBook> = HashMap::new();
     let mut decoder = decoder();
     for received in SESSION.iter().filter(|received| received.json["channel"] == "l2_data") {
         for part in list(&received.json, "events") {

@@ -111,7 +111,7 @@ fn the_side_is_the_takers_by_the_book() {
 #[test]
 fn the_maintained_book_is_the_venues() {
     let mut decoder = decoder();
-    let mut ours: HashMap<String, qicore_sources::book::OrderBook> = HashMap::new();
+    let mut ours: HashMap<String, qicore_data::OrderBook> = HashMap::new();
     let mut raw: HashMap<String, [BTreeMap<Decimal, String>; 2]> = HashMap::new();
     let messages = connection("snapshot").into_iter().chain(connection("l2update"));
     for (frame, json) in messages {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use qicore_data::OrderBook;
 use qicore_data::{Checksum, Data, Decoded, Decoder as _, Event, EventType, Frame, Side};
-use qicore_sources::book::OrderBook;
 use qicore_sources::kraken::Decoder;
 
 use crate::{Record, book, context, decode, decoder, fixture, read_fixture, records, two_pairs, whole_recording};

@@ -7,6 +7,7 @@
 //! | [`candles`] | builds candles of several timeframes from trades |
 //! | [`enrich`] | adds instrument data from a table, canonical symbols and the time of validation |
 //! | [`filter`] | passes on what matches |
+//! | [`top`] | maintains order books and tells their best levels |
 //! | [`map`] | changes events with a program's own closure |
 //!
 //! All of them are `Clone`: a pipeline clones a fresh one for each lane ([`per_lane`]). None does I/O or
@@ -22,6 +23,7 @@ pub mod dedupe;
 pub mod enrich;
 pub mod filter;
 pub mod map;
+pub mod top;
 pub mod validate;
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub use dedupe::{Dedupe, DedupeConfig};
 pub use enrich::{Enrich, EnrichConfig};
 pub use filter::{Filter, FilterConfig};
 pub use map::Map;
+pub use top::{Top, TopConfig};
 pub use validate::{Validate, ValidateConfig};
 
 use qicore_data::{Error, ErrorKind, NewTransform, Plugin, Transform};
@@ -53,6 +56,7 @@ pub const TRANSFORMS: &[Plugin<NewTransform>] = &[
     candles::PLUGIN,
     enrich::PLUGIN,
     filter::PLUGIN,
+    top::PLUGIN,
 ];
 
 /// Makes the copies that lanes work with by cloning `fresh`.

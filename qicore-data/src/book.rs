@@ -3,8 +3,10 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use qicore_data::{Book, BookKind, Decimal, Level};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::decimal::Decimal;
+use crate::event::{Book, BookKind, Level};
 
 /// Both sides of a market, best prices first, to a depth if one is set.
 ///
@@ -12,8 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// form holds the levels with their scale, so a book survives a checkpoint digit by digit.
 ///
 /// ```
-/// use qicore_data::{Decimal, Level};
-/// use qicore_sources::book::OrderBook;
+/// use qicore_data::{Decimal, Level, OrderBook};
 ///
 /// let level = |price, size| Level::new(Decimal::from(price), Decimal::from(size));
 /// let mut book = OrderBook::with_depth(2);
@@ -335,7 +336,7 @@ mod tests {
     #[test]
     fn the_latest_text_of_a_price_is_kept() {
         let mut book = OrderBook::new();
-        let level = |price: &str| Level::new(qicore_data::decimal::parse(price).unwrap(), Decimal::ONE);
+        let level = |price: &str| Level::new(crate::decimal::parse(price).unwrap(), Decimal::ONE);
         book.replace(&[], &[level("1.50")]);
         let touched = book.update(&[], &[level("1.5")]);
         assert_eq!(

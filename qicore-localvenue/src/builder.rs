@@ -89,6 +89,9 @@ impl Builder {
     }
 
     /// The market started this long ago, at a full minute. Default: two days.
+    ///
+    /// Tickers and long bars sum the trades of their time once (about 0.1 µs each): give a market with millions of trades a day a short
+    /// history.
     #[must_use]
     pub fn history(mut self, history: Duration) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

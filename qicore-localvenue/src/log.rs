@@ -55,6 +55,8 @@ pub struct Log {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Requests that were forgotten: what comes later keeps its number.
+    forgotten: usize,
     requests: Vec<RequestRecord>,
     connections: BTreeMap<u64, ConnectionRecord>,
     violations: Vec<Violation>,
@@ -110,27 +112,31 @@ impl Log {
     /// Forgets requests, ended connections and violations.
     pub fn clear(&self) {
         let mut inner = self.inner();
+        inner.forgotten += inner.requests.len();
         inner.requests.clear();
         inner.violations.clear();
         inner.connections.retain(|_, connection| connection.closed.is_none());
     }
 
+    /// Notes a request; its number is what [`Log::answered`] wants.
     pub(crate) fn request(&self, method: &str, target: &str) -> usize {
         let mut inner = self.inner();
-        if inner.requests.len() < KEPT {
-            let (method, target) = (method.to_owned(), target.to_owned());
-            inner.requests.push(RequestRecord {
-                at: Instant::now(),
-                method,
-                target,
-                status: 0,
-            });
+        if inner.requests.len() >= KEPT {
+            return usize::MAX;
         }
-        inner.requests.len() - 1
+        inner.requests.push(RequestRecord {
+            at: Instant::now(),
+            method: method.to_owned(),
+            target: target.to_owned(),
+            status: 0,
+        });
+        inner.forgotten + inner.requests.len() - 1
     }
 
     pub(crate) fn answered(&self, index: usize, status: u16) {
-        if let Some(request) = self.inner().requests.get_mut(index) {
+        let mut inner = self.inner();
+        let kept = index.checked_sub(inner.forgotten);
+        if let Some(request) = kept.and_then(|index| inner.requests.get_mut(index)) {
             request.status = status;
         }
     }

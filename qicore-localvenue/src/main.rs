@@ -73,9 +73,19 @@ fn instant(text: &str) -> Result<i64, String> {
     time.timestamp_nanos_opt().ok_or_else(|| "out of range".to_owned())
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> io::Result<()> {
+fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(run(arguments));
+    // An answer that is still computed is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(arguments: Arguments) -> io::Result<()> {
     let limits = Limits::of(arguments.venue);
     let mut builder = LocalVenue::builder(arguments.venue)
         .port(arguments.port)

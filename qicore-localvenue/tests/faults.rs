@@ -248,7 +248,14 @@ async fn messages_are_dropped_doubled_swapped_and_delayed() {
     }
     faults.duplicate(1.0);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    while next_id(&mut socket).await != next_id(&mut socket).await {}
+    let mut before = next_id(&mut socket).await;
+    loop {
+        let next = next_id(&mut socket).await;
+        if next == before {
+            break;
+        }
+        before = next;
+    }
     faults.clear();
     faults.delay(Duration::from_millis(300));
     tokio::time::sleep(Duration::from_millis(600)).await;

@@ -351,3 +351,30 @@ async fn quiet_connections_get_heartbeats_and_idle_ones_are_closed() {
     let instruments = quiet.until(|message| message["channel"] == "instrument").await;
     assert_eq!(instruments["data"]["pairs"][0]["price_precision"], 1);
 }
+
+#[tokio::test]
+async fn checksums_can_be_wrong() {
+    let venue = builder().start().await.unwrap();
+    let mut socket = Socket::open(&venue, "/v2").await;
+    socket
+        .send(r#"{"method":"subscribe","params":{"channel":"book","symbol":["BTC/USD"]}}"#)
+        .await;
+    let update = |message: &Value| message["channel"] == "book" && message["type"] == "update";
+    socket.until(update).await;
+    venue.faults().corrupt_checksums(1);
+    let market = venue.market();
+    let digits = |levels: &[(String, String)], scale| -> String {
+        let level = |(price, size): &(String, String)| format!("{}{}", units(price, scale), units(size, 8));
+        levels.iter().take(10).map(level).collect()
+    };
+    let mut wrong = 0;
+    for _ in 0..10 {
+        let data = socket.until(update).await["data"][0].clone();
+        let time = chrono::DateTime::parse_from_rfc3339(data["timestamp"].as_str().unwrap()).unwrap();
+        let last = market.last_update("BTC/USD", time.timestamp_nanos_opt().unwrap());
+        let book = market.book("BTC/USD", last).unwrap();
+        let text = digits(&book.asks, 1) + &digits(&book.bids, 1);
+        wrong += u32::from(data["checksum"] != crc32fast::hash(text.as_bytes()));
+    }
+    assert_eq!(wrong, 1);
+}

@@ -9,7 +9,10 @@ use super::{
     streams::{Event, Stream, trade},
     wire,
 };
-use crate::server::{Core, Outbox, Session};
+use crate::{
+    market::Market,
+    server::{Core, Outbox, Session},
+};
 
 #[derive(Debug)]
 pub(super) struct Binance {
@@ -153,10 +156,9 @@ impl Session for Binance {
             let Some(series) = self.core.market.series(&stream.symbol) else {
                 continue;
             };
-            if self.core.market.is_listed(&stream.symbol) {
-                stream.due(&self.core, series, now, &mut events);
-                all.extend(events.drain(..).map(|(time, text)| (time, index, text)));
-            }
+            // A delisted market stands still: what happened before is still told.
+            stream.due(&self.core, series, Market::until(series, now), &mut events);
+            all.extend(events.drain(..).map(|(time, text)| (time, index, text)));
         }
         // In the order in which things happened, whatever the stream.
         all.sort_by_key(|(time, ..)| *time);

@@ -9,7 +9,7 @@ use super::{
     native,
 };
 use crate::{
-    market::times,
+    market::{Market, times},
     server::{Core, Outbox, Session},
 };
 
@@ -155,10 +155,7 @@ impl Session for Coinbase {
             let Some(series) = core.market.series(&subscription.symbol) else {
                 continue;
             };
-            if !core.market.is_listed(&subscription.symbol) {
-                continue;
-            }
-            let Some((channel, event)) = subscription.due(&core, series, now) else {
+            let Some((channel, event)) = subscription.due(&core, series, Market::until(series, now)) else {
                 continue;
             };
             let (symbol, name) = (subscription.symbol.clone(), Arc::from(channel));

@@ -9,7 +9,7 @@ use super::{
     wire,
 };
 use crate::{
-    market::times,
+    market::{Market, times},
     server::{Core, Outbox, Session},
 };
 
@@ -239,10 +239,7 @@ impl Session for Kraken {
             let Some(series) = core.market.series(&subscription.symbol) else {
                 continue;
             };
-            if !core.market.is_listed(&subscription.symbol) {
-                continue;
-            }
-            subscription.due(&core, series, now, &mut texts);
+            subscription.due(&core, series, Market::until(series, now), &mut texts);
             for text in texts.drain(..) {
                 self.spoke = now;
                 out.data(&subscription.symbol, &subscription.channel, text);

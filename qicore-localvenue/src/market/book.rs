@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Market, Series, TruthBook, TruthQuote, decimal};
+use super::{Market, Series, TruthBook, TruthQuote, decimal, noise::Walk};
 
 /// Price and size in units.
 pub(crate) type Level = (i64, i64);
@@ -133,7 +133,8 @@ impl Market {
         let exact = self.shared.start + (update as i64 - 1) * self.shared.book_interval;
         let instrument = &series.instrument;
         let step = instrument.step();
-        let middle = series.noise.path(instrument.base_price, self.first_from(series, exact)) / step;
+        let id = self.first_from(series, exact);
+        let middle = series.noise.path(instrument.base_price, id, &mut Walk::default()) / step;
         let depth = self.shared.book_depth as i64;
         let level = |grid: i64| {
             let life = life((grid - middle).abs());

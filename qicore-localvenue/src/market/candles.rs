@@ -163,8 +163,8 @@ impl Market {
                 at = (minute + 1) * MINUTE;
             }
         }
-        for id in self.first_from(series, at)..self.first_from(series, to) {
-            bar.add(&self.fill(series, id));
+        for fill in self.fills(series, self.first_from(series, at)..self.first_from(series, to)) {
+            bar.add(&fill);
         }
         bar
     }
@@ -177,8 +177,11 @@ impl Market {
             open_time: open,
             ..Bar::default()
         };
-        for id in self.first_from(series, open)..self.first_from(series, open + MINUTE) {
-            bar.add(&self.fill(series, id));
+        for fill in self.fills(
+            series,
+            self.first_from(series, open)..self.first_from(series, open + MINUTE),
+        ) {
+            bar.add(&fill);
         }
         let mut memo = series.memo();
         if memo.minutes.len() >= MINUTES {

@@ -185,7 +185,7 @@ impl Market {
     }
 
     /// The last moment whose data exist: `time`, or the delisting before it.
-    fn until(series: &Series, time: i64) -> i64 {
+    pub(crate) fn until(series: &Series, time: i64) -> i64 {
         series.memo().delisted.map_or(time, |end| time.min(end - 1))
     }
 }

@@ -27,25 +27,43 @@ impl Noise {
         mix(self.seed ^ mix(key.wrapping_add(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
     }
 
-    /// The smooth price at trade `id`, in units, around `base`.
-    pub(crate) fn path(self, base: i64, id: u64) -> i64 {
+    /// The smooth price at trade `id`, in units, around `base`. `walk` is anything of the same noise; it pays when ids are near.
+    pub(crate) fn path(self, base: i64, id: u64, walk: &mut Walk) -> i64 {
         let base = i128::from(base);
-        let millionths_shifted: i128 = WAVES
-            .iter()
-            .map(|&(length, amplitude)| amplitude * i128::from(self.wave(length, id)))
-            .sum();
-        let price = base + ((base * millionths_shifted) >> 32) / 1_000_000;
+        let mut shifted = 0i128;
+        for (&(length, amplitude), ends) in WAVES.iter().zip(&mut walk.0) {
+            shifted += amplitude * i128::from(self.wave(length, id, ends));
+        }
+        let price = base + ((base * shifted) >> 32) / 1_000_000;
         price.max(1) as i64
     }
 
     /// Value noise in ±2³²: hashes at the multiples of 2^length, lines between.
-    fn wave(self, length: u32, id: u64) -> i64 {
+    fn wave(self, length: u32, id: u64, ends: &mut Ends) -> i64 {
         let cell = id >> length;
-        let within = (id & ((1 << length) - 1)) as i128;
-        let at = |cell: u64| i128::from((self.hash(100 + u64::from(length), cell) >> 31) as i64 - (1 << 32));
-        let (from, to) = (at(cell), at(cell + 1));
-        (from + (((to - from) * within) >> length)) as i64
+        if ends.cell != Some(cell) {
+            let at = |cell: u64| (self.hash(100 + u64::from(length), cell) >> 31) as i64 - (1 << 32);
+            *ends = Ends {
+                cell: Some(cell),
+                from: at(cell),
+                to: at(cell + 1),
+            };
+        }
+        let within = (id & ((1 << length) - 1)) as i64;
+        // A difference has at most 34 bits and `within` at most 24.
+        ends.from + (((ends.to - ends.from) * within) >> length)
     }
+}
+
+/// The ends of the lines a walk is on, so that neighbouring trades do not hash them again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Walk([Ends; WAVES.len()]);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Ends {
+    cell: Option<u64>,
+    from: i64,
+    to: i64,
 }
 
 /// The finaliser of splitmix64.

@@ -1,8 +1,8 @@
 //! Trades.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
-use super::{Market, Series, Side, TruthTrade, decimal};
+use super::{Market, Series, Side, TruthTrade, decimal, noise::Walk};
 
 /// A trade in units of its instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +36,8 @@ impl Market {
         let Some(series) = self.series(symbol) else {
             return Vec::new();
         };
-        ids.filter(|id| *id > 0)
-            .map(|id| truth(series, &self.fill(series, id)))
-            .collect()
+        let ids = (*ids.start()).max(1)..ids.end().saturating_add(1);
+        self.fills(series, ids).map(|fill| truth(series, &fill)).collect()
     }
 
     /// The id of the last trade at or before `now`, 0 before the first. A delisted symbol stays at its last trade.
@@ -97,11 +96,21 @@ impl Market {
     }
 
     pub(crate) fn fill(&self, series: &Series, id: u64) -> Fill {
+        self.step(series, id, &mut Walk::default())
+    }
+
+    /// The trades of a range of ids: much faster than one by one.
+    pub(crate) fn fills(&self, series: &Series, ids: Range<u64>) -> impl Iterator<Item = Fill> {
+        let mut walk = Walk::default();
+        ids.map(move |id| self.step(series, id, &mut walk))
+    }
+
+    fn step(&self, series: &Series, id: u64, walk: &mut Walk) -> Fill {
         let instrument = &series.instrument;
         let dice = series.noise.hash(PRICE, id);
         let step = instrument.step();
         let off = (dice >> 8) as i64 % (step + 1);
-        let middle = series.noise.path(instrument.base_price, id);
+        let middle = series.noise.path(instrument.base_price, id, walk);
         let side = if dice & 1 == 0 { Side::Buy } else { Side::Sell };
         let price = if side == Side::Buy {
             middle + off

@@ -114,7 +114,7 @@ async fn respond(
     if websocket::is_upgrade(&request) {
         return Ok(websocket::upgrade(core, request, reset, alive).await);
     }
-    answer(&core, &request).await
+    answer(core, &request).await
 }
 
 /// Waits for a command that ends connections without a word.

@@ -1,6 +1,6 @@
 //! REST: requests, answers, and the faults between them.
 
-use std::{convert::Infallible, io, io::Write, time::Duration};
+use std::{convert::Infallible, io, io::Write, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -122,12 +122,13 @@ impl Answer {
 }
 
 /// Answers a request, or breaks it as a fault says. An error ends the connection without an answer.
-pub(super) async fn answer(core: &Core, request: &hyper::Request<Incoming>) -> Result<Response<Body>, io::Error> {
+pub(super) async fn answer(core: Arc<Core>, request: &hyper::Request<Incoming>) -> Result<Response<Body>, io::Error> {
     let path = request.uri().path();
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let method = request.method().as_str();
     if path.starts_with("/_truth/") {
-        return Ok(plain(truth::answer(core, path, &query)));
+        let path = path.to_owned();
+        return computed(move || truth::answer(&core, &path, &query)).await.map(plain);
     }
     let target = request.uri().path_and_query().map_or(path, |target| target.as_str());
     let record = core.log.request(method, target);
@@ -150,12 +151,17 @@ pub(super) async fn answer(core: &Core, request: &hyper::Request<Incoming>) -> R
         Some(HttpFault::EmptyPage) => Some(RowFault::Empty),
         _ => None,
     };
-    let mut answer = core.rest(&Request {
-        method,
-        path,
-        query,
-        rows,
-    });
+    let own = (core.clone(), method.to_owned(), path.to_owned());
+    let mut answer = computed(move || {
+        let (core, method, path) = &own;
+        core.rest(&Request {
+            method,
+            path,
+            query,
+            rows,
+        })
+    })
+    .await?;
     if answer.status == 200 && fault != Some(HttpFault::EmptyPage) {
         let same = fault == Some(HttpFault::SamePage);
         if let Some(page) = core.faults.page(path, &answer.body, same) {
@@ -169,6 +175,11 @@ pub(super) async fn answer(core: &Core, request: &hyper::Request<Incoming>) -> R
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     broken(answer, fault, accepts.contains("gzip"))
+}
+
+/// A page may take a while to compute, and a test's runtime has one thread.
+async fn computed(make: impl FnOnce() -> Answer + Send + 'static) -> Result<Answer, io::Error> {
+    tokio::task::spawn_blocking(make).await.map_err(io::Error::other)
 }
 
 fn broken(answer: Answer, fault: Option<HttpFault>, gzip: bool) -> Result<Response<Body>, io::Error> {

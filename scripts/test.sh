@@ -74,6 +74,7 @@ export QICORE_PROGRAM=$built/qicore
 ./scripts/crash-campaign.sh timescale-wasm 1
 ./scripts/crash-campaign.sh clickhouse 3
 ./scripts/crash-campaign.sh platform 2
+./scripts/crash-campaign.sh venues 1
 
 wait "$realtime" || { cat "$services/realtime.out" >&2; echo "the example realtime has failed" >&2; exit 1; }
 

@@ -1,20 +1,21 @@
 //! What is wanted of a venue, and how it is reached.
 
+use std::fmt;
 use std::time::Duration;
 
 use qicore_data::{Error, Result, RetryPolicy, Symbol, Timestamp, settings};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::capture::{self, CaptureConfig};
 use super::seam::Order;
-use crate::net::{NetConfig, Window};
+use crate::net::{NetConfig, Window, without_secrets};
 use crate::venue::{Channel, Stream};
 
 /// The configuration of a venue's source: the same for all venues.
 ///
 /// Without `from` and `to` it is live from now on; with `from`, history from then on comes first and is joined with what is
 /// live; with `to` as well it is history alone, and ends.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MarketConfig {
@@ -61,6 +62,14 @@ pub struct MarketConfig {
     /// A subscription that says nothing for so long is made anew; longer each time it does not help.
     #[serde(with = "settings::duration")]
     pub stale_after: Duration,
+    /// A connection that says nothing for so long, no heartbeat and no ping either, is dead; where it is to be another time
+    /// than what the venue's heartbeats allow.
+    #[serde(deserialize_with = "given")]
+    pub silence: Option<Duration>,
+    /// A connection that is so old gives its place to another one, without a gap; where it is to be another age than the
+    /// one at which the venue ends it.
+    #[serde(deserialize_with = "given")]
+    pub lasts: Option<Duration>,
     /// How long the pipeline may be behind, with all buffers full, before a connection is given up and made again later.
     #[serde(with = "settings::duration")]
     pub behind_for: Duration,
@@ -70,6 +79,31 @@ pub struct MarketConfig {
     pub capture: Option<CaptureConfig>,
     /// Connections.
     pub net: NetConfig,
+}
+
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    settings::duration::deserialize(deserializer).map(Some)
+}
+
+/// Of URLs only where they lead to: users and queries may be secret.
+impl fmt::Debug for MarketConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = |url: &Option<String>| url.as_deref().map(without_secrets);
+        f.debug_struct("MarketConfig")
+            .field("symbols", &self.symbols)
+            .field("channels", &self.channels)
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("order", &self.order)
+            .field("exchange", &self.exchange)
+            .field("rest_url", &url(&self.rest_url))
+            .field("ws_url", &url(&self.ws_url))
+            .field("exchange_url", &url(&self.exchange_url))
+            .field("limits", &self.limits)
+            .field("capture", &self.capture)
+            .field("net", &self.net)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for MarketConfig {
@@ -94,6 +128,8 @@ impl Default for MarketConfig {
             verify_after: Duration::from_secs(5),
             answer_within: Duration::from_secs(10),
             stale_after: Duration::from_secs(120),
+            silence: None,
+            lasts: None,
             behind_for: Duration::from_secs(10),
             reconnect: RetryPolicy::default().pauses(Duration::from_millis(250), Duration::from_secs(30)),
             capture: None,
@@ -127,6 +163,9 @@ impl MarketConfig {
                     "no venue keeps a history of {channel}: trades and candles have one"
                 ));
             }
+        }
+        if self.silence.is_some_and(|silence| silence.is_zero()) || self.lasts.is_some_and(|lasts| lasts.is_zero()) {
+            return wrong("silence and lasts must be above 0");
         }
         if self.waiting == 0 || self.parallel == 0 || self.streams_per_connection == Some(0) {
             return wrong("waiting, parallel and streams_per_connection must be above 0");

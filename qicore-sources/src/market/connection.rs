@@ -19,13 +19,16 @@ use crate::venue::Stream;
 /// What a connection tells the source.
 #[derive(Debug)]
 pub(super) enum Report {
-    /// All streams are subscribed to.
-    Up { slot: usize },
+    /// All streams are subscribed to, but for those that the venue does not give.
+    Up {
+        slot: usize,
+        refused: Vec<(Stream, String)>,
+    },
     /// What was decoded.
     Events { slot: usize, events: Vec<Event> },
     /// A message that cannot be decoded.
     Rejected { frame: Frame, error: Error },
-    /// The venue does not give these streams.
+    /// The venue does not give these streams any more.
     Refused {
         slot: usize,
         streams: Vec<(Stream, String)>,
@@ -286,8 +289,10 @@ impl Connection {
                 Some(next) if self.frames.len() < TOGETHER => incoming = next,
                 // What is over the number is looked at in the next turn: nothing is taken from the socket for it.
                 Some(next) => {
-                    if let Ok(Incoming::Message(payload)) = next {
-                        self.keep(payload);
+                    match next {
+                        Ok(Incoming::Message(payload)) => self.keep(payload),
+                        Ok(Incoming::Alive) => {}
+                        Err(error) => self.ended = Some(error),
                     }
                     return;
                 }
@@ -345,6 +350,18 @@ impl Connection {
         Ok(())
     }
 
+    /// Takes what has come already, since another connection takes the place of this one.
+    fn drain(&mut self) {
+        let began = Instant::now();
+        // A flood has no end.
+        while self.ended.is_none() && began.elapsed() < Duration::from_secs(1) {
+            let Some(next) = self.socket.ready() else { break };
+            self.take(next);
+            self.decode();
+        }
+        self.decode();
+    }
+
     /// When another connection is to take its place, if the venue ends it after a time.
     fn hand_over_at(&self) -> Option<Instant> {
         // Early enough for a few attempts.
@@ -380,7 +397,7 @@ pub(super) const OVERFLOW: &str = "market.overflow";
 pub(super) async fn keep(
     shared: Arc<Shared>,
     slot: usize,
-    streams: Vec<Stream>,
+    mut streams: Vec<Stream>,
     mut commands: mpsc::Receiver<Command>,
 ) {
     let mut pauses = Pauses::endless(shared.retry);
@@ -398,7 +415,9 @@ pub(super) async fn keep(
                 }
             }
         };
-        if shared.reports.send(Report::Up { slot }).await.is_err() {
+        let refused = std::mem::take(&mut connection.refused);
+        streams.retain(|stream| !refused.iter().any(|(refused, _)| refused == stream));
+        if shared.reports.send(Report::Up { slot, refused }).await.is_err() {
             return;
         }
         let began = Instant::now();
@@ -444,7 +463,8 @@ async fn hold(
         };
         match next {
             Ok(mut next) => {
-                // What the old one has in hand comes first; what both have sent is told apart by who keeps it.
+                // What the old one has sent comes first; what both have sent is told apart by who keeps it.
+                connection.drain();
                 if let Err(error) = connection.hand_over().await {
                     return (connection.heard, error);
                 }

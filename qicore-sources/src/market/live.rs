@@ -37,8 +37,6 @@ struct Route {
     /// Its number in the seam.
     seam: Option<usize>,
     heard: Instant,
-    /// Something has come of it.
-    seen: bool,
     stale_after: Duration,
 }
 
@@ -146,7 +144,6 @@ impl Live {
                 slot: None,
                 seam: self.seam.number(*stream),
                 heard: Instant::now(),
-                seen: false,
                 stale_after: self.config.stale_after,
             });
         }
@@ -229,8 +226,12 @@ impl Live {
         match report {
             Report::Events { slot, events } => self.events(slot, events),
             Report::Rejected { frame, error } => self.rejected.push(frame.channel(error.to_string())),
-            Report::Refused { slot, streams } => self.refused(slot, &streams)?,
-            Report::Up { slot } => self.up(slot),
+            Report::Refused { slot, streams } => self.refused(slot, &streams),
+            Report::Up { slot, refused } => {
+                self.refused_at_first(slot, &refused)?;
+                self.refused(slot, &refused);
+                self.up(slot);
+            }
             Report::Down { slot, heard, error } => self.down(slot, heard, error)?,
         }
         Ok(())
@@ -248,7 +249,7 @@ impl Live {
                 continue;
             };
             let route = &mut self.routes[*at];
-            (route.heard, route.seen) = (now, true);
+            route.heard = now;
             match (channel, route.seam) {
                 (_, Some(seam)) => self.seam.live(seam, event, &mut self.out),
                 (Channel::Book, None) => {
@@ -361,27 +362,25 @@ impl Live {
         Ok(())
     }
 
-    /// Streams that the venue does not give: a mistake at the start, and later an instrument that was taken off.
-    fn refused(&mut self, slot: usize, streams: &[(Stream, String)]) -> Result<()> {
-        let mut mistakes = Vec::new();
+    /// What the venue refuses before it has given anything is a mistake in the configuration.
+    fn refused_at_first(&self, slot: usize, streams: &[(Stream, String)]) -> Result<()> {
+        if self.slots[slot].was_up || streams.is_empty() {
+            return Ok(());
+        }
+        let mistakes: Vec<_> = streams.iter().map(|(stream, why)| format!("{stream}: {why}")).collect();
+        let message = format!("the venue refuses {}", mistakes.join("; "));
+        Err(Error::new(ErrorKind::Config, "market.subscribe", message))
+    }
+
+    /// What it refuses later is an instrument that was taken off.
+    fn refused(&mut self, slot: usize, streams: &[(Stream, String)]) {
         for (stream, why) in streams {
             let Some(at) = self.by_stream.get(stream).copied() else {
                 continue;
             };
-            if !self.routes[at].seen && self.slots[slot].down.is_none() && self.offset == 0 {
-                mistakes.push(format!("{stream}: {why}"));
-                continue;
-            }
             tracing::error!(%stream, why, "the venue gives this stream no more: all others go on");
             self.routes[at].slot = None;
             self.slots[slot].routes.retain(|route| *route != at);
-        }
-        match mistakes.is_empty() {
-            true => Ok(()),
-            false => {
-                let message = format!("the venue refuses {}", mistakes.join("; "));
-                Err(Error::new(ErrorKind::Config, "market.subscribe", message))
-            }
         }
     }
 

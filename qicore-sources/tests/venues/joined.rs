@@ -6,31 +6,7 @@ use qicore_data::{Data, Event, Timeframe, Timestamp};
 use qicore_localvenue::{LocalVenue, VenueKind};
 use qicore_sources::Channel;
 
-use crate::common::{consecutive, gather, ids, opened, source, venue};
-
-/// Runs a test for each venue.
-macro_rules! each_venue {
-    ($($test:ident)+) => {$(
-        mod $test {
-            use qicore_localvenue::VenueKind;
-
-            #[tokio::test]
-            async fn binance() {
-                super::$test(VenueKind::Binance).await;
-            }
-
-            #[tokio::test]
-            async fn coinbase() {
-                super::$test(VenueKind::Coinbase).await;
-            }
-
-            #[tokio::test]
-            async fn kraken() {
-                super::$test(VenueKind::Kraken).await;
-            }
-        }
-    )+};
-}
+use crate::common::{consecutive, each_venue, gather, ids, opened, source, venue};
 
 each_venue!(trades_run_on_over_lost_connections history_comes_first candles_run_on_over_lost_connections);
 

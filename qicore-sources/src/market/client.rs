@@ -65,7 +65,7 @@ impl Client {
             match self.described(symbols).await {
                 Ok(answer) => answers.push(answer),
                 // Venues refuse the whole of a request for one name that they do not know.
-                Err(error) if matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected) => {
+                Err(error) if is_refusal(&error) => {
                     return Err(self.unknown(symbols, error).await);
                 }
                 Err(error) => return Err(error),
@@ -93,7 +93,7 @@ impl Client {
         let mut unknown = Vec::new();
         for symbol in symbols {
             match self.described(&[*symbol]).await {
-                Err(error) if matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected) => {
+                Err(error) if is_refusal(&error) => {
                     unknown.push(symbol.as_str())
                 }
                 _ => {}
@@ -107,6 +107,11 @@ impl Client {
             .with("venue", first.message())
             .with_source(first)
     }
+}
+
+/// Whether the venue itself, and not some host that answers in its place, refuses a request.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected) && error.operation() != "net.http"
 }
 
 /// The most instruments of a request: their names stand in its URL.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use qicore_data::{BookKind, Data, Event, GapReason, Level};
+use qicore_data::{BookKind, Checksum, Data, Event, GapReason, Level};
 use qicore_localvenue::{ChaosConfig, LocalVenue, VenueKind};
 use qicore_sources::book::OrderBook;
 use qicore_sources::{Channel, Market};
@@ -23,7 +23,11 @@ const DEPTH: usize = 10;
 pub(crate) fn assert_books(venue: &LocalVenue, events: &[Event]) -> usize {
     let mut books = BTreeMap::<_, Option<OrderBook>>::new();
     let mut changes = 0;
+    let mut broken = None;
     for event in events {
+        if let Some(broken) = broken.take() {
+            assert!(event.symbol == broken && matches!(event.data, Data::Gap(_)), "{event:?}");
+        }
         match &event.data {
             Data::Gap(_) => {
                 books.insert(event.symbol, None);
@@ -31,11 +35,17 @@ pub(crate) fn assert_books(venue: &LocalVenue, events: &[Event]) -> usize {
             Data::Book(book) => {
                 let known = books.entry(event.symbol).or_default();
                 if book.kind == BookKind::Snapshot {
-                    *known = Some(OrderBook::new());
+                    *known = Some(match event.exchange.as_str() {
+                        "kraken" => OrderBook::with_depth(DEPTH),
+                        _ => OrderBook::new(),
+                    });
                 }
                 let known = known.as_mut().unwrap_or_else(|| panic!("a change of a broken book: {event:?}"));
                 known.apply(book);
-                if book.kind == BookKind::Delta {
+                if book.checksum == Some(Checksum::Mismatch) {
+                    // The gap that comes next says the same.
+                    broken = Some(event.symbol);
+                } else if book.kind == BookKind::Delta {
                     assert_book(venue, event, known);
                     changes += 1;
                 }

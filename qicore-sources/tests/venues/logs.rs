@@ -1,36 +1,57 @@
 //! What is logged on this thread: a test's runtime has no other.
 
+use std::cell::RefCell;
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::{DefaultGuard, set_default};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Everything that is logged while it is there, of every level.
-pub(crate) struct Logs {
-    text: Arc<Mutex<String>>,
-    _guard: DefaultGuard,
+thread_local! {
+    static TEXT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
+
+/// Everything that is logged while it is there, of every level.
+///
+/// There is one subscriber for the whole process: with one for each thread, what is logged at a place that another thread
+/// has passed first is lost now and then.
+pub(crate) struct Logs(());
 
 impl Logs {
     pub(crate) fn gather() -> Self {
-        let text = Arc::<Mutex<String>>::default();
-        let _guard = set_default(Gatherer(Arc::clone(&text)));
-        Self { text, _guard }
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| tracing::subscriber::set_global_default(Gatherer).unwrap());
+        TEXT.set(Some(String::new()));
+        Self(())
     }
 
     pub(crate) fn text(&self) -> String {
-        self.text.lock().unwrap().clone()
+        TEXT.with_borrow(|text| text.clone().unwrap_or_default())
     }
 
     pub(crate) fn contain(&self, part: &str) -> bool {
-        self.text.lock().unwrap().contains(part)
+        TEXT.with_borrow(|text| text.as_ref().is_some_and(|text| text.contains(part)))
     }
 }
 
-struct Gatherer(Arc<Mutex<String>>);
+impl Drop for Logs {
+    fn drop(&mut self) {
+        TEXT.set(None);
+    }
+}
+
+struct Gatherer;
+
+/// A line for the test of this thread, if it wants any.
+fn keep(line: impl FnOnce() -> String) {
+    TEXT.with_borrow_mut(|text| {
+        if let Some(text) = text {
+            text.push_str(&line());
+            text.push('\n');
+        }
+    });
+}
 
 struct Line(String);
 
@@ -47,23 +68,29 @@ impl Subscriber for Gatherer {
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         let mut line = Line(span.metadata().name().to_owned());
-        span.record(&mut line);
-        self.0.lock().unwrap().push_str(&(line.0 + "\n"));
+        keep(|| {
+            span.record(&mut line);
+            line.0
+        });
         Id::from_u64(1)
     }
 
     fn record(&self, _: &Id, values: &Record<'_>) {
         let mut line = Line(String::new());
-        values.record(&mut line);
-        self.0.lock().unwrap().push_str(&(line.0 + "\n"));
+        keep(|| {
+            values.record(&mut line);
+            line.0
+        });
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(format!("{} {}", event.metadata().level(), event.metadata().target()));
-        event.record(&mut line);
-        self.0.lock().unwrap().push_str(&(line.0 + "\n"));
+        keep(|| {
+            event.record(&mut line);
+            line.0
+        });
     }
 
     fn enter(&self, _: &Id) {}

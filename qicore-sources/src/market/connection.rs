@@ -73,6 +73,10 @@ const TOGETHER: usize = 256;
 /// Events that are kept until all subscriptions are answered, at most.
 const KEPT: usize = 500_000;
 
+/// How long two connections are read when one takes the other's place: messages that sum up a time, as those of books do, are
+/// not of the same times on both, and the first of the new one must reach back to the last of the old one.
+const OVERLAP: Duration = Duration::from_millis(1_200);
+
 /// A connection.
 pub(super) struct Connection {
     shared: Arc<Shared>,
@@ -98,7 +102,7 @@ pub(super) struct Connection {
     frames: Vec<Frame>,
     /// What is decoded and not handed over.
     events: Vec<Event>,
-    rejected: Vec<(Frame, Error)>,
+    rejected: VecDeque<(Frame, Error)>,
     refused: Vec<(Stream, String)>,
     /// Told when the venue says that it is going to end the connection.
     leaving: Arc<Notify>,
@@ -142,7 +146,7 @@ impl Connection {
             since: now,
             frames: Vec::new(),
             events: Vec::new(),
-            rejected: Vec::new(),
+            rejected: VecDeque::new(),
             refused: Vec::new(),
             leaving: Arc::default(),
         };
@@ -320,7 +324,7 @@ impl Connection {
                 }
                 Err(error) => {
                     self.events.truncate(before);
-                    self.rejected.push((frame, error));
+                    self.rejected.push_back((frame, error));
                 }
             }
         }
@@ -336,7 +340,7 @@ impl Connection {
         while !(self.events.is_empty() && self.rejected.is_empty() && self.refused.is_empty()) {
             let room = self.shared.room().await?;
             let slot = self.slot;
-            room.send(if let Some((frame, error)) = self.rejected.pop() {
+            room.send(if let Some((frame, error)) = self.rejected.pop_front() {
                 Report::Rejected { frame, error }
             } else if !self.refused.is_empty() {
                 let streams = std::mem::take(&mut self.refused);
@@ -346,6 +350,23 @@ impl Connection {
                 let events = std::mem::replace(&mut self.events, next);
                 Report::Events { slot, events }
             });
+        }
+        Ok(())
+    }
+
+    /// Keeps what comes for so long.
+    async fn listen(&mut self, length: Duration) -> Result<()> {
+        let until = Instant::now() + length;
+        let (_none, mut commands) = mpsc::channel(1);
+        while Instant::now() < until {
+            tokio::select! {
+                turned = self.turn(&mut commands) => turned?,
+                () = sleep_until(until) => {}
+            }
+            self.decode();
+            if self.events.len() > KEPT {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -454,9 +475,11 @@ async fn hold(
                 },
                 None => leaving.notified().await,
             }
-            Connection::open(Arc::clone(shared), slot, streams).await
+            let mut next = Connection::open(Arc::clone(shared), slot, streams).await?;
+            next.listen(OVERLAP).await?;
+            Ok(next)
         };
-        let next = tokio::select! {
+        let next: Result<Connection> = tokio::select! {
             biased;
             error = connection.run(commands) => return (connection.heard, error),
             next = next => next,
@@ -468,8 +491,10 @@ async fn hold(
                 if let Err(error) = connection.hand_over().await {
                     return (connection.heard, error);
                 }
+                let heard = connection.heard;
                 next.events.retain(|event| {
-                    crate::venue::Channel::of(&event.data).is_none_or(|channel| channel.is_repeatable())
+                    let of = crate::venue::Channel::of(&event.data);
+                    of.is_none_or(|channel| channel.is_repeatable()) || event.received > Some(heard)
                 });
                 at = next.hand_over_at();
                 std::mem::replace(connection, next).socket.close().await;

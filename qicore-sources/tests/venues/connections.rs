@@ -209,12 +209,13 @@ async fn handed_over_when_the_venue_says_that_it_goes() {
 }
 
 async fn assert_seamless(venue: &LocalVenue, source: &mut qicore_sources::Market) {
+    let logs = Logs::gather();
     let log = venue.log();
     let mut seen = Seen::default();
     read(source, &mut seen, |_| log.connection_count() > 4).await.unwrap();
     let before = seen.events.len();
     read(source, &mut seen, |seen| seen.events.len() > before + 200).await.unwrap();
-    assert!(seen.gaps().is_empty(), "{:?}", seen.gaps());
+    assert!(seen.gaps().is_empty(), "{:?} {}", seen.gaps(), logs.told());
     assert_trades(venue, &seen.events);
     crate::books::assert_books(venue, &seen.events);
     for connection in log.connections().iter().filter(|connection| connection.closed.is_some()) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use qicore_data::{ErrorKind, FromStart, RetryPolicy, Source, Timestamp};
-use qicore_localvenue::{HttpFault, LocalVenue, VenueKind};
+use qicore_localvenue::{HttpFault, Limits, LocalVenue, VenueKind};
 use qicore_sources::{Channel, Market};
 
 use crate::common::{Seen, assert_trades, each_venue, fails, ids, opened, read, source, until, venue};
@@ -24,7 +24,8 @@ fn history(kind: VenueKind, venue: &LocalVenue) -> Market {
 }
 
 async fn market(kind: VenueKind) -> LocalVenue {
-    venue(kind).history(Duration::from_secs(120)).start().await.unwrap()
+    let limits = Limits::of(kind).without_rest_budget();
+    venue(kind).history(Duration::from_secs(120)).limits(limits).start().await.unwrap()
 }
 
 /// All of it came, once.

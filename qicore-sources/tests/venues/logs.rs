@@ -30,6 +30,13 @@ impl Logs {
         TEXT.with_borrow(|text| text.clone().unwrap_or_default())
     }
 
+    /// What people are told.
+    pub(crate) fn told(&self) -> String {
+        let text = self.text();
+        let lines = text.lines().filter(|line| ["WARN", "ERROR", "INFO"].iter().any(|level| line.starts_with(level)));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     pub(crate) fn contain(&self, part: &str) -> bool {
         TEXT.with_borrow(|text| text.as_ref().is_some_and(|text| text.contains(part)))
     }

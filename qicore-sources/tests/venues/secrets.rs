@@ -7,7 +7,7 @@ use qicore_data::{FromStart, RetryPolicy, Source, Timestamp};
 use qicore_localvenue::{HttpFault, LocalVenue, VenueKind};
 use qicore_sources::{CaptureConfig, Channel, Market};
 
-use crate::common::{each_venue, fails, gather, opened, source, venue};
+use crate::common::{Seen, each_venue, fails, opened, read, source, venue};
 use crate::logs::Logs;
 
 each_venue!(urls_keep_their_secrets);
@@ -44,17 +44,14 @@ async fn urls_keep_their_secrets(kind: VenueKind) {
     told.push(format!("{:?}", source.config_mut()));
     let mut source = opened(source).await;
     let faults = venue.faults();
-    let mut reset = false;
-    let events = gather(&mut source, |events| {
-        if events.len() > 1600 && !std::mem::replace(&mut reset, true) {
-            faults.http("", 1, HttpFault::html(502));
-            faults.send_text("{");
-            faults.reset_all();
-        }
-        events.len() > 2000
-    })
-    .await;
-    told.push(format!("{source:?} {events:?}"));
+    let mut seen = Seen::default();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 1600).await.unwrap();
+    faults.http("", 1, HttpFault::html(502));
+    faults.send_text("{");
+    read(&mut source, &mut seen, |seen| !seen.rejected.is_empty()).await.unwrap();
+    faults.reset_all();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 2000).await.unwrap();
+    told.push(format!("{source:?} {seen:?}"));
     source.close().await.unwrap();
     drop(source);
     // It did reach the venue.

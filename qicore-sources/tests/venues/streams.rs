@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qicore_data::{Data, ErrorKind, FromStart, Source, Timeframe, Timestamp};
-use qicore_localvenue::{ChaosConfig, VenueKind};
+use qicore_localvenue::{ChaosConfig, Limits, VenueKind};
 use qicore_sources::Channel;
 
 use crate::common::{
@@ -22,6 +22,11 @@ each_venue!(
 
 fn quote(kind: VenueKind) -> &'static str {
     if kind == VenueKind::Binance { "USDT" } else { "USD" }
+}
+
+/// For tests that are not about the budget.
+fn free(kind: VenueKind) -> Limits {
+    Limits::of(kind).without_rest_budget()
 }
 
 async fn unknown_symbols_are_named(kind: VenueKind) {
@@ -120,7 +125,7 @@ async fn silent_subscriptions_are_made_anew(kind: VenueKind) {
 }
 
 async fn messages_out_of_order_doubled_and_lost(kind: VenueKind) {
-    let venue = venue(kind).history(Duration::from_secs(600)).start().await.unwrap();
+    let venue = venue(kind).history(Duration::from_secs(600)).limits(free(kind)).start().await.unwrap();
     let mut source = source(kind, &venue, 2, &[Channel::Trades]);
     source.config_mut().limits = Some(Vec::new());
     let mut source = opened(source).await;
@@ -183,7 +188,7 @@ async fn what_cannot_be_read_is_a_dead_letter(kind: VenueKind) {
 /// Two minutes off, either way: bars are over when the venue's are.
 async fn a_venue_whose_clock_is_wrong(kind: VenueKind) {
     for skew in [-120_000, 120_000] {
-        let venue = venue(kind).history(Duration::from_secs(1200)).clock_skew_ms(skew).start().await.unwrap();
+        let venue = venue(kind).history(Duration::from_secs(1200)).clock_skew_ms(skew).limits(free(kind)).start().await.unwrap();
         let from = Timeframe::M1.floor(Timestamp::now().saturating_sub(Duration::from_secs(600)));
         let channels = [Channel::Candles(Timeframe::M1), Channel::Trades];
         let mut source = source(kind, &venue, 1, &channels).from(from);
@@ -218,13 +223,13 @@ async fn a_venue_whose_clock_is_wrong(kind: VenueKind) {
 }
 
 async fn restarts_continue_trades(kind: VenueKind) {
-    let venue = venue(kind).history(Duration::from_secs(600)).start().await.unwrap();
+    let venue = venue(kind).history(Duration::from_secs(600)).limits(free(kind)).start().await.unwrap();
     let from = Timestamp::now().saturating_sub(Duration::from_secs(60));
     restarted(kind, &venue, |source| source.from(from), &[Channel::Trades], 5).await;
 }
 
 async fn restarts_continue_candles(kind: VenueKind) {
-    let venue = venue(kind).history(Duration::from_secs(86_400)).start().await.unwrap();
+    let venue = venue(kind).history(Duration::from_secs(86_400)).limits(free(kind)).start().await.unwrap();
     let from = Timeframe::M1.floor(Timestamp::now().saturating_sub(Duration::from_secs(36_000)));
     restarted(kind, &venue, |source| source.from(from), &[Channel::Candles(Timeframe::M1)], 3).await;
 }

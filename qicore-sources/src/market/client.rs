@@ -6,6 +6,7 @@ use bytes::Bytes;
 use qicore_data::{Error, ErrorKind, Event, Frame, Result, Symbol};
 
 use super::capture::Tee;
+use super::clock::Clock;
 use super::protocol::{Ask, Protocol};
 use crate::net::{Answer, Budget, Http, NetConfig};
 
@@ -13,6 +14,8 @@ use crate::net::{Answer, Budget, Http, NetConfig};
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(super) protocol: Arc<dyn Protocol>,
+    /// As far as answers tell it.
+    pub(super) clock: Clock,
     hosts: Arc<[Http]>,
     tee: Tee,
 }
@@ -34,6 +37,7 @@ impl Client {
             .collect();
         Ok(Self {
             protocol,
+            clock: Clock::default(),
             hosts: hosts?.into(),
             tee,
         })
@@ -43,15 +47,20 @@ impl Client {
     pub(super) async fn ask(&self, ask: &Ask) -> Result<(Vec<Event>, Answer)> {
         let answer = self.hosts[ask.host].get(&ask.request).await?;
         self.tee.answer(&answer);
+        self.clock.told(answer.ahead);
         let events = self.decode(&answer)?;
         Ok((events, answer))
     }
 
     fn decode(&self, answer: &Answer) -> Result<Vec<Event>> {
-        let frame = frame(answer);
+        // Which bars were over is a matter of the venue's time.
+        let frame = frame(answer).received(self.clock.at(answer.received));
         let mut events = Vec::new();
         let decoded = self.protocol.decoder().decode(&frame, &mut events);
         decoded.map_err(|error| error.with("url", place(&answer.url)))?;
+        for event in &mut events {
+            event.received = Some(answer.received);
+        }
         Ok(events)
     }
 

@@ -165,7 +165,7 @@ impl Reader {
             from: self.at(),
             ..self.range
         };
-        self.seam.begin(&self.asked);
+        self.seam.begin(&self.asked, self.client.clock.now());
         self.pages = Pages::new(self.client.clone(), self.asked, self.parallel);
     }
 

@@ -390,7 +390,7 @@ impl Live {
             Fetched::Told(range) => self.seam.told(&range, &mut self.out),
             Fetched::Failed(range, error) => {
                 tracing::warn!(stream = %range.stream, %error, "what was missed could not be had: it is asked for again");
-                self.seam.failed(&range, again());
+                self.seam.failed(&range, again(self.client.clock.now()));
             }
             Fetched::Book(symbol, Ok(book)) => {
                 if !self.books.snapshot(book, &mut self.out.events) {
@@ -408,7 +408,7 @@ impl Live {
     }
 
     fn time_passes(&mut self) {
-        self.seam.tick(Timestamp::now(), &mut self.out);
+        self.seam.tick(self.client.clock.now(), &mut self.out);
         for route in &mut self.routes {
             let Some(slot) = route.slot.map(|slot| &self.slots[slot]) else {
                 continue;

@@ -11,6 +11,7 @@
 mod books;
 mod capture;
 mod client;
+mod clock;
 mod config;
 mod connection;
 mod fetch;

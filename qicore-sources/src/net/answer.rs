@@ -12,6 +12,8 @@ pub(crate) struct Answer {
     pub(crate) url: Box<str>,
     /// When the whole of it was there.
     pub(crate) received: Timestamp,
+    /// How far the host's clock is ahead, in nanoseconds, where its answer tells: to a second, and rather less than that.
+    pub(crate) ahead: Option<i64>,
     /// The body.
     pub(crate) body: Bytes,
 }
@@ -105,6 +107,14 @@ fn excerpt(text: &str) -> String {
         return format!("an HTML page, {:?}", title.chars().take(80).collect::<String>());
     }
     format!("{:?}", text.chars().take(200).collect::<String>())
+}
+
+/// How far the clock is ahead that the header `Date` is of, in nanoseconds, if the header comes at `now`. It is in whole
+/// seconds, and has been under way: what is left of the time is no more than the clock's.
+pub(super) fn ahead(date: Option<&str>, now: Timestamp) -> Option<i64> {
+    let date = httpdate::parse_http_date(date?).ok()?;
+    let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(i64::try_from(date.as_nanos()).ok()? - now.nanos())
 }
 
 /// The length that `Retry-After` asks for: seconds. Its other form, a date, is not sent by those who are asked here.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use qicore_data::{Error, ErrorKind, Result, RetryAdvice, RetryPolicy, Timestamp};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use serde::de::IgnoredAny;
 use tokio::sync::Semaphore;
 use url::{Position, Url};
 
-use super::answer::{Answer, Refusal, retry_after};
+use super::answer::{Answer, Refusal, ahead, retry_after};
 use super::budget::Budget;
 use super::config::NetConfig;
 use super::{retrying, tls};
@@ -119,6 +119,8 @@ impl Http {
                 .get(RETRY_AFTER)
                 .and_then(|value| value.to_str().ok()),
         );
+        let date = response.headers().get(DATE).and_then(|value| value.to_str().ok());
+        let ahead = ahead(date, Timestamp::now());
         let mut body = BytesMut::new();
         while let Some(part) = response.chunk().await.map_err(failed)? {
             if body.len() + part.len() > self.longest {
@@ -143,6 +145,7 @@ impl Http {
         let answer = Answer {
             url: told.into(),
             received: Timestamp::now(),
+            ahead,
             body: body.freeze(),
         };
         self.check(answer)

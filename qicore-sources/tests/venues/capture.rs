@@ -18,24 +18,24 @@ async fn replayed(files: &[PathBuf]) -> Vec<Event> {
     events
 }
 
-/// The same until the first error.
+/// The same, with the reason of a frame that cannot be read.
 async fn replayed_until(files: &[PathBuf]) -> (Vec<Event>, Option<Error>) {
     let mut replay = Replay::new(files);
     replay.open(Arc::new(FromStart)).await.unwrap();
-    let mut events = Vec::new();
+    let (mut events, mut cut) = (Vec::new(), None);
     loop {
         let next = tokio::time::timeout(PATIENCE, replay.next_batch(BatchLimit::default())).await.unwrap();
         let batch = match next {
             Ok(Some(batch)) => batch,
-            Ok(None) => return (events, None),
-            Err(error) => return (events, Some(error)),
+            Ok(None) => return (events, cut),
+            Err(error) => panic!("{error}"),
         };
         match batch.content {
             Content::Events(mut more, _) => events.append(&mut more),
             Content::Frames(frames) => {
                 let mut decoder = replay.decoder(&batch.lane).unwrap();
                 for frame in frames {
-                    decoder.decode(&frame, &mut events).unwrap();
+                    cut = decoder.decode(&frame, &mut events).err().or(cut);
                 }
             }
             _ => unreachable!(),

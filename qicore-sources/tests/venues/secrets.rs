@@ -71,7 +71,7 @@ async fn urls_keep_their_secrets(kind: VenueKind) {
 
     let http = with_secrets(&venue.http_url());
     drop(venue);
-    for wrong in [http.as_str(), &format!("ftp://{SECRET}"), SECRET, &format!("http://{SECRET}:port/")] {
+    for wrong in [http.as_str(), &format!("ftp://user:{SECRET}@host"), SECRET, &format!("http://{SECRET}:port/")] {
         let mut source = source_at(kind, wrong);
         told.push(format!("{source:?}"));
         let error = source.open(Arc::new(FromStart)).await.unwrap_err();

@@ -177,10 +177,10 @@ impl Seam {
     }
 
     /// A range is being read, of a stream that is history alone.
-    pub(crate) fn begin(&mut self, range: &Range) {
+    pub(crate) fn begin(&mut self, range: &Range, now: Timestamp) {
         match self.joint(range.stream) {
             Some(Joint::Trades(seam)) => seam.begin(range),
-            Some(Joint::Candles(seam)) => seam.begin(range, Timestamp::now()),
+            Some(Joint::Candles(seam)) => seam.begin(range, now),
             None => {}
         }
     }

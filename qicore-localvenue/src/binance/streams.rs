@@ -1,10 +1,10 @@
 //! Binance's market streams.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{native, wire};
 use crate::{
-    market::{Book, Live, Market, Series, Timeframe},
+    market::{Book, Changes, Live, Market, Series, Timeframe},
     server::Core,
 };
 
@@ -37,6 +37,25 @@ enum Kind {
 
 /// A payload and its event time.
 pub(super) type Event = (i64, String);
+
+/// Every level that updates up to `last` touch, with its size after them, and takes up the last book. A level that is again
+/// what it was is told too: whoever joins within the message, from a snapshot, has its size in between.
+fn touched(market: &Market, series: &Series, book: &mut Arc<Book>, last: u64) -> Changes {
+    let (mut bids, mut asks) = (BTreeMap::new(), BTreeMap::new());
+    // Nobody joins so far back: there the net change is enough.
+    let begin = (book.update + 1).max(last.saturating_sub(CAUGHT_UP));
+    for update in begin..=last {
+        let new = market.book_at(series, update);
+        let changes = book.changes(&new, usize::MAX);
+        bids.extend(changes.bids);
+        asks.extend(changes.asks);
+        *book = new;
+    }
+    Changes {
+        bids: bids.into_iter().rev().collect(),
+        asks: asks.into_iter().collect(),
+    }
+}
 
 impl Stream {
     /// The stream of a name. `Err` names what is wrong with it; `Ok(None)` is a stream of a symbol that is not listed.
@@ -90,12 +109,11 @@ impl Stream {
                     return;
                 }
                 *due = now + *every;
-                let new = market.book_at(series, last);
+                let first = book.update + 1;
+                let changes = touched(market, series, book, last);
                 if !core.faults.takes_book_update() {
-                    let changes = book.changes(&new, usize::MAX);
-                    events.push((now, wire::depth(instrument, &changes, book.update + 1, last, now)));
+                    events.push((now, wire::depth(instrument, &changes, first, last, now)));
                 }
-                *book = new;
             }
             Kind::Partial { levels, every, due } => {
                 if now >= *due {

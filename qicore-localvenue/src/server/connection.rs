@@ -114,7 +114,13 @@ async fn respond(
     if websocket::is_upgrade(&request) {
         return Ok(websocket::upgrade(core, request, reset, alive).await);
     }
-    answer(core, &request).await
+    let mut response = answer(Arc::clone(&core), &request).await?;
+    // By the venue's clock, wrong as it may be.
+    let now = chrono::DateTime::from_timestamp_nanos(core.market.now());
+    if let Ok(date) = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string().parse() {
+        response.headers_mut().insert(hyper::header::DATE, date);
+    }
+    Ok(response)
 }
 
 /// Waits for a command that ends connections without a word.

@@ -113,7 +113,8 @@ impl Protocol for Binance {
     fn feed(&self) -> Feed {
         Feed {
             // Combined streams name themselves, which a book ticker does in no other way.
-            url: format!("{}/stream", self.feed.trim_end_matches('/')),
+            url: self.feed.clone(),
+            path: "/stream",
             hello: Vec::new(),
             names_refused: false,
             per_connection: 1024,

@@ -122,6 +122,7 @@ impl Protocol for Coinbase {
     fn feed(&self) -> Feed {
         Feed {
             url: self.feed.clone(),
+            path: "",
             // Heartbeats keep the connection, and tell that it lives.
             hello: vec![r#"{"type":"subscribe","channel":"heartbeats"}"#.to_owned()],
             names_refused: false,

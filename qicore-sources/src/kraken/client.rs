@@ -136,7 +136,8 @@ impl Protocol for Kraken {
 
     fn feed(&self) -> Feed {
         Feed {
-            url: format!("{}/v2", self.feed.trim_end_matches('/')),
+            url: self.feed.clone(),
+            path: "/v2",
             hello: Vec::new(),
             names_refused: true,
             per_connection: 500,

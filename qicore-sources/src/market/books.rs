@@ -95,7 +95,11 @@ impl Books {
         };
         // Changes follow on each other, so that a snapshot that has the first of them joins with the next. The snapshot was
         // taken after the first came, unless the venue's answer is from a cache.
-        if kept.first().is_none_or(|first| sequence(first) > number) {
+        let Some(first) = kept.first() else {
+            // It broke once more in the meantime: the first change that comes will ask.
+            return true;
+        };
+        if sequence(first) > number {
             return false;
         }
         let later: Vec<_> = std::mem::take(kept)

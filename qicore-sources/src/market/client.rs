@@ -6,6 +6,7 @@ use bytes::Bytes;
 use qicore_data::{Error, ErrorKind, Event, Frame, Result, Symbol};
 
 use super::capture::Tee;
+use super::clock::Clock;
 use super::protocol::{Ask, Protocol};
 use crate::net::{Answer, Budget, Http, NetConfig};
 
@@ -13,6 +14,8 @@ use crate::net::{Answer, Budget, Http, NetConfig};
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(super) protocol: Arc<dyn Protocol>,
+    /// As far as answers tell it.
+    pub(super) clock: Clock,
     hosts: Arc<[Http]>,
     tee: Tee,
 }
@@ -34,6 +37,7 @@ impl Client {
             .collect();
         Ok(Self {
             protocol,
+            clock: Clock::default(),
             hosts: hosts?.into(),
             tee,
         })
@@ -45,6 +49,7 @@ impl Client {
         loop {
             let answer = self.hosts[ask.host].get(&ask.request).await?;
             self.tee.answer(&answer);
+            self.clock.told(answer.ahead);
             match self.decode(&answer) {
                 Ok(events) => return Ok((events, answer)),
                 Err(error) if error.kind() == ErrorKind::Decode && tries < UNREADABLE => {
@@ -57,10 +62,14 @@ impl Client {
     }
 
     fn decode(&self, answer: &Answer) -> Result<Vec<Event>> {
-        let frame = frame(answer);
+        // Which bars were over is a matter of the venue's time.
+        let frame = frame(answer).received(self.clock.at(answer.received));
         let mut events = Vec::new();
         let decoded = self.protocol.decoder().decode(&frame, &mut events);
         decoded.map_err(|error| error.with("url", place(&answer.url)))?;
+        for event in &mut events {
+            event.received = Some(answer.received);
+        }
         Ok(events)
     }
 
@@ -74,7 +83,7 @@ impl Client {
             match self.described(symbols).await {
                 Ok(answer) => answers.push(answer),
                 // Venues refuse the whole of a request for one name that they do not know.
-                Err(error) if matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected) => {
+                Err(error) if is_refusal(&error) => {
                     return Err(self.unknown(symbols, error).await);
                 }
                 Err(error) => return Err(error),
@@ -102,9 +111,7 @@ impl Client {
         let mut unknown = Vec::new();
         for symbol in symbols {
             match self.described(&[*symbol]).await {
-                Err(error) if matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected) => {
-                    unknown.push(symbol.as_str())
-                }
+                Err(error) if is_refusal(&error) => unknown.push(symbol.as_str()),
                 _ => {}
             }
         }
@@ -120,6 +127,10 @@ impl Client {
 
 /// How often an answer that cannot be read is asked for again.
 const UNREADABLE: usize = 2;
+/// Whether the venue itself, and not some host that answers in its place, refuses a request.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected) && error.operation() != "net.http"
+}
 
 /// The most instruments of a request: their names stand in its URL.
 const INSTRUMENTS: usize = 100;

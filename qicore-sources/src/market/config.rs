@@ -1,21 +1,22 @@
 //! What is wanted of a venue, and how it is reached.
 
+use std::fmt;
 use std::time::Duration;
 
 use qicore_data::{Result, RetryPolicy, Symbol, Timestamp, settings};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::capture::{self, CaptureConfig};
 use super::protocol::unusable;
 use super::seam::Order;
-use crate::net::{NetConfig, Window};
+use crate::net::{NetConfig, Window, without_secrets};
 use crate::venue::{Channel, Stream};
 
 /// The configuration of a venue's source: the same for all venues.
 ///
 /// Without `from` and `to` it is live from now on; with `from`, history from then on comes first and is joined with what is
 /// live; with `to` as well it is history alone, and ends.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MarketConfig {
@@ -62,6 +63,14 @@ pub struct MarketConfig {
     /// A subscription that says nothing for so long is made anew; longer each time it does not help.
     #[serde(with = "settings::duration")]
     pub stale_after: Duration,
+    /// A connection that says nothing for so long, no heartbeat and no ping either, is dead; where it is to be another time
+    /// than what the venue's heartbeats allow.
+    #[serde(deserialize_with = "given")]
+    pub silence: Option<Duration>,
+    /// A connection that is so old gives its place to another one, without a gap; where it is to be another age than the
+    /// one at which the venue ends it.
+    #[serde(deserialize_with = "given")]
+    pub lasts: Option<Duration>,
     /// How long the pipeline may be behind, with all buffers full, before a connection is given up and made again later.
     #[serde(with = "settings::duration")]
     pub behind_for: Duration,
@@ -71,6 +80,31 @@ pub struct MarketConfig {
     pub capture: Option<CaptureConfig>,
     /// Connections.
     pub net: NetConfig,
+}
+
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    settings::duration::deserialize(deserializer).map(Some)
+}
+
+/// Of URLs only where they lead to: users and queries may be secret.
+impl fmt::Debug for MarketConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = |url: &Option<String>| url.as_deref().map(without_secrets);
+        f.debug_struct("MarketConfig")
+            .field("symbols", &self.symbols)
+            .field("channels", &self.channels)
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("order", &self.order)
+            .field("exchange", &self.exchange)
+            .field("rest_url", &url(&self.rest_url))
+            .field("ws_url", &url(&self.ws_url))
+            .field("exchange_url", &url(&self.exchange_url))
+            .field("limits", &self.limits)
+            .field("capture", &self.capture)
+            .field("net", &self.net)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for MarketConfig {
@@ -95,6 +129,8 @@ impl Default for MarketConfig {
             verify_after: Duration::from_secs(5),
             answer_within: Duration::from_secs(10),
             stale_after: Duration::from_secs(120),
+            silence: None,
+            lasts: None,
             behind_for: Duration::from_secs(10),
             reconnect: RetryPolicy::default().pauses(Duration::from_millis(250), Duration::from_secs(30)),
             capture: None,
@@ -136,6 +172,8 @@ impl MarketConfig {
             ("waiting", self.waiting == 0),
             ("parallel", self.parallel == 0),
             ("streams_per_connection", self.streams_per_connection == Some(0)),
+            ("silence", self.silence.is_some_and(|silence| silence.is_zero())),
+            ("lasts", self.lasts.is_some_and(|lasts| lasts.is_zero())),
         ] {
             if nothing {
                 return wrong(setting, &format!("{setting} must be above 0"));

@@ -19,13 +19,16 @@ use crate::venue::Stream;
 /// What a connection tells the source.
 #[derive(Debug)]
 pub(super) enum Report {
-    /// All streams are subscribed to.
-    Up { slot: usize },
+    /// All streams are subscribed to, but for those that the venue does not give.
+    Up {
+        slot: usize,
+        refused: Vec<(Stream, String)>,
+    },
     /// What was decoded.
     Events { slot: usize, events: Vec<Event> },
     /// A message that cannot be decoded.
     Rejected { frame: Frame, error: Error },
-    /// The venue does not give these streams.
+    /// The venue does not give these streams any more.
     Refused {
         slot: usize,
         streams: Vec<(Stream, String)>,
@@ -70,6 +73,10 @@ const TOGETHER: usize = 256;
 /// Events that are kept until all subscriptions are answered, at most.
 const KEPT: usize = 500_000;
 
+/// How long two connections are read when one takes the other's place: messages that sum up a time, as those of books do, are
+/// not of the same times on both, and the first of the new one must reach back to the last of the old one.
+const OVERLAP: Duration = Duration::from_millis(1_200);
+
 /// A connection.
 pub(super) struct Connection {
     shared: Arc<Shared>,
@@ -95,7 +102,7 @@ pub(super) struct Connection {
     frames: Vec<Frame>,
     /// What is decoded and not handed over.
     events: Vec<Event>,
-    rejected: Vec<(Frame, Error)>,
+    rejected: VecDeque<(Frame, Error)>,
     refused: Vec<(Stream, String)>,
     /// Told when the venue says that it is going to end the connection.
     leaving: Arc<Notify>,
@@ -139,7 +146,7 @@ impl Connection {
             since: now,
             frames: Vec::new(),
             events: Vec::new(),
-            rejected: Vec::new(),
+            rejected: VecDeque::new(),
             refused: Vec::new(),
             leaving: Arc::default(),
         };
@@ -286,8 +293,10 @@ impl Connection {
                 Some(next) if self.frames.len() < TOGETHER => incoming = next,
                 // What is over the number is looked at in the next turn: nothing is taken from the socket for it.
                 Some(next) => {
-                    if let Ok(Incoming::Message(payload)) = next {
-                        self.keep(payload);
+                    match next {
+                        Ok(Incoming::Message(payload)) => self.keep(payload),
+                        Ok(Incoming::Alive) => {}
+                        Err(error) => self.ended = Some(error),
                     }
                     return;
                 }
@@ -315,7 +324,7 @@ impl Connection {
                 }
                 Err(error) => {
                     self.events.truncate(before);
-                    self.rejected.push((frame, error));
+                    self.rejected.push_back((frame, error));
                 }
             }
         }
@@ -331,7 +340,7 @@ impl Connection {
         while !(self.events.is_empty() && self.rejected.is_empty() && self.refused.is_empty()) {
             let room = self.shared.room().await?;
             let slot = self.slot;
-            room.send(if let Some((frame, error)) = self.rejected.pop() {
+            room.send(if let Some((frame, error)) = self.rejected.pop_front() {
                 Report::Rejected { frame, error }
             } else if !self.refused.is_empty() {
                 let streams = std::mem::take(&mut self.refused);
@@ -343,6 +352,35 @@ impl Connection {
             });
         }
         Ok(())
+    }
+
+    /// Keeps what comes for so long.
+    async fn listen(&mut self, length: Duration) -> Result<()> {
+        let until = Instant::now() + length;
+        let (_none, mut commands) = mpsc::channel(1);
+        while Instant::now() < until {
+            tokio::select! {
+                turned = self.turn(&mut commands) => turned?,
+                () = sleep_until(until) => {}
+            }
+            self.decode();
+            if self.events.len() > KEPT {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what has come already, since another connection takes the place of this one.
+    fn drain(&mut self) {
+        let began = Instant::now();
+        // A flood has no end.
+        while self.ended.is_none() && began.elapsed() < Duration::from_secs(1) {
+            let Some(next) = self.socket.ready() else { break };
+            self.take(next);
+            self.decode();
+        }
+        self.decode();
     }
 
     /// When another connection is to take its place, if the venue ends it after a time.
@@ -380,7 +418,7 @@ pub(super) const OVERFLOW: &str = "market.overflow";
 pub(super) async fn keep(
     shared: Arc<Shared>,
     slot: usize,
-    streams: Vec<Stream>,
+    mut streams: Vec<Stream>,
     mut commands: mpsc::Receiver<Command>,
 ) {
     let mut pauses = Pauses::endless(shared.retry);
@@ -398,7 +436,9 @@ pub(super) async fn keep(
                 }
             }
         };
-        if shared.reports.send(Report::Up { slot }).await.is_err() {
+        let refused = std::mem::take(&mut connection.refused);
+        streams.retain(|stream| !refused.iter().any(|(refused, _)| refused == stream));
+        if shared.reports.send(Report::Up { slot, refused }).await.is_err() {
             return;
         }
         let began = Instant::now();
@@ -435,21 +475,26 @@ async fn hold(
                 },
                 None => leaving.notified().await,
             }
-            Connection::open(Arc::clone(shared), slot, streams).await
+            let mut next = Connection::open(Arc::clone(shared), slot, streams).await?;
+            next.listen(OVERLAP).await?;
+            Ok(next)
         };
-        let next = tokio::select! {
+        let next: Result<Connection> = tokio::select! {
             biased;
             error = connection.run(commands) => return (connection.heard, error),
             next = next => next,
         };
         match next {
             Ok(mut next) => {
-                // What the old one has in hand comes first; what both have sent is told apart by who keeps it.
+                // What the old one has sent comes first; what both have sent is told apart by who keeps it.
+                connection.drain();
                 if let Err(error) = connection.hand_over().await {
                     return (connection.heard, error);
                 }
+                let heard = connection.heard;
                 next.events.retain(|event| {
-                    crate::venue::Channel::of(&event.data).is_none_or(|channel| channel.is_repeatable())
+                    let of = crate::venue::Channel::of(&event.data);
+                    of.is_none_or(|channel| channel.is_repeatable()) || event.received > Some(heard)
                 });
                 at = next.hand_over_at();
                 std::mem::replace(connection, next).socket.close().await;

@@ -91,6 +91,6 @@ impl Fetches {
 }
 
 /// When to try again what has failed.
-pub(super) fn again() -> Timestamp {
-    Timestamp::now().saturating_add(std::time::Duration::from_secs(5))
+pub(super) fn again(now: Timestamp) -> Timestamp {
+    now.saturating_add(std::time::Duration::from_secs(5))
 }

@@ -169,7 +169,7 @@ impl Reader {
             from: self.at(),
             to: self.range.to,
         };
-        self.seam.begin(&self.asked);
+        self.seam.begin(&self.asked, self.client.clock.now());
         self.pages = Pages::new(self.client.clone(), self.asked, self.parallel);
     }
 

@@ -38,8 +38,6 @@ struct Route {
     /// What is made of it, by its number in the seam; nothing, of what no venue keeps.
     seams: Vec<usize>,
     heard: Instant,
-    /// Something has come of it.
-    seen: bool,
     stale_after: Duration,
 }
 
@@ -162,7 +160,6 @@ impl Live {
                 slot: None,
                 seams: self.seam.numbers(*stream),
                 heard: Instant::now(),
-                seen: false,
                 stale_after: self.config.stale_after,
             });
         }
@@ -245,8 +242,12 @@ impl Live {
         match report {
             Report::Events { slot, events } => self.events(slot, events),
             Report::Rejected { frame, error } => self.rejected.push(frame.channel(error.to_string())),
-            Report::Refused { slot, streams } => self.refused(slot, &streams)?,
-            Report::Up { slot } => self.up(slot),
+            Report::Refused { slot, streams } => self.refused(slot, &streams),
+            Report::Up { slot, refused } => {
+                self.refused_at_first(slot, &refused)?;
+                self.refused(slot, &refused);
+                self.up(slot);
+            }
             Report::Down { slot, heard, error } => self.down(slot, heard, error)?,
         }
         Ok(())
@@ -265,7 +266,7 @@ impl Live {
                 continue;
             };
             let route = &mut self.routes[*at];
-            (route.heard, route.seen) = (now, true);
+            route.heard = now;
             match (channel, &route.seams[..]) {
                 (_, [first, others @ ..]) => {
                     for other in others {
@@ -382,27 +383,25 @@ impl Live {
         Ok(())
     }
 
-    /// Streams that the venue does not give: a mistake at the start, and later an instrument that was taken off.
-    fn refused(&mut self, slot: usize, streams: &[(Stream, String)]) -> Result<()> {
-        let mut mistakes = Vec::new();
+    /// What the venue refuses before it has given anything is a mistake in the configuration.
+    fn refused_at_first(&self, slot: usize, streams: &[(Stream, String)]) -> Result<()> {
+        if self.slots[slot].was_up || streams.is_empty() {
+            return Ok(());
+        }
+        let mistakes: Vec<_> = streams.iter().map(|(stream, why)| format!("{stream}: {why}")).collect();
+        let message = format!("the venue refuses {}", mistakes.join("; "));
+        Err(Error::new(ErrorKind::Config, "market.subscribe", message))
+    }
+
+    /// What it refuses later is an instrument that was taken off.
+    fn refused(&mut self, slot: usize, streams: &[(Stream, String)]) {
         for (stream, why) in streams {
             let Some(at) = self.by_stream.get(stream).copied() else {
                 continue;
             };
-            if !self.routes[at].seen && self.slots[slot].down.is_none() && self.offset == 0 {
-                mistakes.push(format!("{stream}: {why}"));
-                continue;
-            }
             tracing::error!(%stream, why, "the venue gives this stream no more: all others go on");
             self.routes[at].slot = None;
             self.slots[slot].routes.retain(|route| *route != at);
-        }
-        match mistakes.is_empty() {
-            true => Ok(()),
-            false => {
-                let message = format!("the venue refuses {}", mistakes.join("; "));
-                Err(Error::new(ErrorKind::Config, "market.subscribe", message))
-            }
         }
     }
 
@@ -412,7 +411,7 @@ impl Live {
             Fetched::Told(range) => self.seam.told(&range, &mut self.out),
             Fetched::Failed(range, error) => {
                 tracing::warn!(stream = %range.stream, %error, "what was missed could not be had: it is asked for again");
-                self.seam.failed(&range, again());
+                self.seam.failed(&range, again(self.client.clock.now()));
             }
             Fetched::Book(symbol, Ok(book)) => {
                 if !self.books.snapshot(book, &mut self.out.events) {
@@ -430,7 +429,7 @@ impl Live {
     }
 
     fn time_passes(&mut self) {
-        self.seam.tick(Timestamp::now(), &mut self.out);
+        self.seam.tick(self.client.clock.now(), &mut self.out);
         for route in &mut self.routes {
             let Some(slot) = route.slot.map(|slot| &self.slots[slot]) else {
                 continue;

@@ -12,6 +12,7 @@ mod books;
 mod capture;
 mod catch_up;
 mod client;
+mod clock;
 mod config;
 mod connection;
 mod fetch;
@@ -33,8 +34,8 @@ pub use capture::CaptureConfig;
 pub use config::MarketConfig;
 pub use seam::Order;
 
-use crate::net::ws::{self, Dialer};
-use crate::net::{Answer, Budget, NetConfig};
+use crate::net::ws::Dialer;
+use crate::net::{self, Answer, Budget, NetConfig};
 use crate::venue::{Channel, Mark, Range, Stream};
 use capture::Tee;
 use client::Client;
@@ -264,10 +265,12 @@ impl Market {
         resume: &dyn Resume,
     ) -> Result<Live> {
         let (config, protocol) = (&self.config, Arc::clone(&client.protocol));
-        let feed = protocol.feed();
+        let mut feed = protocol.feed();
+        feed.silence = config.silence.unwrap_or(feed.silence);
+        feed.lasts = config.lasts.or(feed.lasts);
         let (sender, reports) = live::reports();
         let shared = Shared {
-            url: ws::url(&feed.url, &["ws", "wss"])?,
+            url: net::below(&net::url(&feed.url, &["ws", "wss"])?, feed.path),
             dialer: Dialer::new(&config.net)?,
             tee,
             connects: Budget::shared(&format!("connect {}", feed.url), [feed.connects]),

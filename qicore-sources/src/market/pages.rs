@@ -19,6 +19,8 @@ pub(super) struct Pages {
     under_way: VecDeque<Asked>,
     /// The place of the last event given.
     last: Option<Mark>,
+    /// The rows of the page before: how many, the first and the last.
+    before: Option<(usize, Mark, Mark)>,
     /// Nothing before this is wanted: an id that stands for a time may be a little early.
     not_before: Option<Timestamp>,
 }
@@ -45,6 +47,7 @@ impl Pages {
             parallel: parallel.max(1),
             under_way: VecDeque::new(),
             last: None,
+            before: None,
             not_before: range.from.id.is_none().then_some(range.from.time),
         }
     }
@@ -66,43 +69,35 @@ impl Pages {
             self.progress(&range)?;
         }
         self.ask_ahead();
-        let rows = events.len();
+        let rows = (events.len(), oldest(&events));
+        let same = self.is_repeated(&events);
         let mut events = self.in_order(&range, events);
-        if let (Covers::Newest(most), Some(first)) = (covers, events.first())
+        if same && events.is_empty() {
+            return Err(stuck(&range));
+        }
+        if let (Covers::Newest(most), (rows, Some(oldest))) = (covers, rows)
             && rows >= most
-            && first.timestamp > range.from.time
+            && oldest.timestamp > range.from.time
         {
-            let gap = self.out_of_reach(&range, first);
-            events.insert(0, gap);
+            events.insert(0, out_of_reach(&range, &oldest));
         }
         Ok(Some(events))
     }
 
-    /// What lies before the oldest row that the venue gives.
-    fn out_of_reach(&self, range: &Range, first: &Event) -> Event {
-        let gap = Gap {
-            from: range.from.time,
-            to: first.timestamp,
-            reason: GapReason::Provider,
-            missed: None,
-        };
-        let mut event = Event::new(first.exchange, first.symbol, first.timestamp, first.source, gap);
-        event.received = first.received;
-        event
+    /// Whether a page has the rows of the page before.
+    fn is_repeated(&mut self, events: &[Event]) -> bool {
+        let rows = events.first().zip(events.last());
+        let rows = rows.map(|(first, last)| (events.len(), place(first), place(last)));
+        // One row may well be that at the edge of two pages.
+        rows.is_some_and(|(rows, ..)| rows > 1) && std::mem::replace(&mut self.before, rows) == rows
     }
 
     /// A rest that begins where the page began would be asked for again and again.
     fn progress(&self, asked: &Range) -> Result<()> {
-        let stuck = self
+        let stands = self
             .rest
             .is_some_and(|rest| rest.from == asked.from || asked.from.is_after(&rest.from));
-        match stuck {
-            true => {
-                let message = "the venue gives the same page again and again: what lies behind it cannot be reached";
-                Err(Error::new(ErrorKind::Decode, "market.history", message).with("stream", asked.stream))
-            }
-            false => Ok(()),
-        }
+        if stands { Err(stuck(asked)) } else { Ok(()) }
     }
 
     fn ask_ahead(&mut self) {
@@ -151,6 +146,29 @@ impl Pages {
         });
         events
     }
+}
+
+fn stuck(asked: &Range) -> Error {
+    let message = "the venue gives the same page again and again: what lies behind it cannot be reached";
+    Error::new(ErrorKind::Decode, "market.history", message).with("stream", asked.stream)
+}
+
+fn oldest(events: &[Event]) -> Option<Event> {
+    events.iter().min_by_key(|event| event.timestamp).cloned()
+}
+
+/// What lies before the oldest row that the venue gives.
+fn out_of_reach(range: &Range, oldest: &Event) -> Event {
+    let to = oldest.timestamp.min(range.to.time);
+    let gap = Gap {
+        from: range.from.time,
+        to,
+        reason: GapReason::Provider,
+        missed: None,
+    };
+    let mut event = Event::new(oldest.exchange, oldest.symbol, to, oldest.source, gap);
+    event.received = oldest.received;
+    event
 }
 
 /// Where an event lies in its stream.

@@ -87,6 +87,8 @@ pub(crate) struct Host {
 pub(crate) struct Feed {
     /// Where it is.
     pub(crate) url: String,
+    /// The path below that.
+    pub(crate) path: &'static str,
     /// The most streams of a connection.
     pub(crate) per_connection: usize,
     /// What is said first.

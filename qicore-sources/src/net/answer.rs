@@ -1,6 +1,6 @@
 //! What a host answers, and the errors that its status says.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use qicore_data::{Error, ErrorKind, RetryAdvice, Timestamp};
@@ -10,9 +10,10 @@ use qicore_data::{Error, ErrorKind, RetryAdvice, Timestamp};
 pub(crate) struct Answer {
     /// What was asked for, without what is secret: the channel of the body's frame.
     pub(crate) url: Box<str>,
-    /// When the whole of it was there, by the clock here; by the host's (`Date`) where that is behind: what is over here is
-    /// then not yet over there.
+    /// When the whole of it was there.
     pub(crate) received: Timestamp,
+    /// How far the host's clock is ahead, in nanoseconds, where its answer tells: to a second, and rather less than that.
+    pub(crate) ahead: Option<i64>,
     /// The body.
     pub(crate) body: Bytes,
 }
@@ -108,15 +109,12 @@ fn excerpt(text: &str) -> String {
     format!("{:?}", text.chars().take(200).collect::<String>())
 }
 
-/// The time here, or that of the host if it is behind by more than its seconds tell.
-pub(super) fn received(date: Option<&str>) -> Timestamp {
-    let (now, second) = (Timestamp::now(), Duration::from_secs(1));
-    let there = date.and_then(|date| httpdate::parse_http_date(date).ok());
-    let there = there.and_then(|there| there.duration_since(SystemTime::UNIX_EPOCH).ok());
-    match there.and_then(|there| Timestamp::from_secs(there.as_secs().try_into().ok()?)) {
-        Some(there) if now.since(there) > 2 * second => there.saturating_add(second),
-        _ => now,
-    }
+/// How far the clock is ahead that the header `Date` is of, in nanoseconds, if the header comes at `now`. It is in whole
+/// seconds, and has been under way: what is left of the time is no more than the clock's.
+pub(super) fn ahead(date: Option<&str>, now: Timestamp) -> Option<i64> {
+    let date = httpdate::parse_http_date(date?).ok()?;
+    let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(i64::try_from(date.as_nanos()).ok()? - now.nanos())
 }
 
 /// The length that `Retry-After` asks for: seconds. Its other form, a date, is not sent by those who are asked here.
@@ -158,13 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_ahead_is_not_believed() {
-        let behind = received(Some("Thu, 05 Nov 2026 10:00:00 GMT"));
-        assert_eq!(behind.to_string(), "2026-11-05T10:00:01Z");
-        let before = Timestamp::now();
-        for date in [None, Some("Thu, 05 Nov 2099 10:00:00 GMT"), Some("yesterday")] {
-            assert!(received(date) >= before);
-        }
+    fn the_host_s_clock() {
+        let now = Timestamp::from_rfc3339("2026-11-05T10:00:00.5Z").unwrap();
+        assert_eq!(ahead(Some("Thu, 05 Nov 2026 10:02:00 GMT"), now), Some(119_500_000_000));
+        assert_eq!(ahead(Some("Thu, 05 Nov 2026 09:59:00 GMT"), now), Some(-60_500_000_000));
+        assert_eq!([None, Some("yesterday")].map(|date| ahead(date, now)), [None, None]);
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use qicore_data::{Error, ErrorKind, Result, RetryAdvice, RetryPolicy};
+use qicore_data::{Error, ErrorKind, Result, RetryAdvice, RetryPolicy, Timestamp};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use serde::de::IgnoredAny;
 use tokio::sync::Semaphore;
-use url::Url;
+use url::{Position, Url};
 
-use super::answer::{Answer, Refusal, received, retry_after};
+use super::answer::{Answer, Refusal, ahead, retry_after};
 use super::budget::Budget;
 use super::config::NetConfig;
 use super::{retrying, tls};
@@ -58,7 +59,7 @@ impl Http {
         budget: Arc<Budget>,
         of_body: fn(&str) -> Option<Error>,
     ) -> Result<Self> {
-        let base = super::ws::url(base, &["http", "https"])?;
+        let base = super::url(base, &["http", "https"])?;
         let tls = tls::config(config.tls_ca.as_slice())?;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.as_ref().clone())
@@ -96,24 +97,25 @@ impl Http {
     }
 
     async fn once(&self, request: &Request) -> Result<Answer> {
-        let malformed =
-            |error: url::ParseError| Error::config("net.http", error.to_string()).with("path", &request.path);
-        let url = self.base.join(&request.path).map_err(malformed)?;
+        let url = super::below(&self.base, &request.path);
         let _slot = self.under_way.acquire().await;
         let _permit = self.budget.take(request.weight).await;
-        let place = super::ws::place(&url);
-        self.exchange(url).await.map_err(|error| error.with("url", place))
+        let place = super::url::place(&url);
+        // Of the base only the host: its user, path and query are nobody's business.
+        let told = url[Position::BeforeHost..Position::AfterPort].to_owned();
+        let told = format!("{}://{told}{}", url.scheme(), request.path);
+        self.exchange(url, told).await.map_err(|error| error.with("url", place))
     }
 
-    async fn exchange(&self, url: Url) -> Result<Answer> {
-        let mut response = self.client.get(url.clone()).send().await.map_err(failed)?;
+    async fn exchange(&self, url: Url, told: String) -> Result<Answer> {
+        let mut response = self.client.get(url).send().await.map_err(failed)?;
         let status = response.status();
         if let Some((period, used)) = self.told.and_then(|told| told(response.headers())) {
             self.budget.told(period, used);
         }
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let wait = retry_after(header(RETRY_AFTER));
-        let date = header(DATE).map(str::to_owned);
+        let ahead = ahead(header(DATE), Timestamp::now());
         let mut body = BytesMut::new();
         while let Some(part) = response.chunk().await.map_err(failed)? {
             if body.len() + part.len() > self.longest {
@@ -136,8 +138,9 @@ impl Http {
             return Err(error);
         }
         let answer = Answer {
-            url: url.as_str().into(),
-            received: received(date.as_deref()),
+            url: told.into(),
+            received: Timestamp::now(),
+            ahead,
             body: body.freeze(),
         };
         self.check(answer)
@@ -152,8 +155,12 @@ impl Http {
             }
             return Err(error);
         }
-        if text.trim_start().starts_with('<') {
-            let message = "a page came in place of data: something between here and the host answers for it";
+        // Hosts that are asked here answer in JSON: what is none, or half of it, is damaged, and may be whole the next time.
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+            let message = match text.trim_start().starts_with('<') {
+                true => "a page came in place of data: something between here and the host answers for it".to_owned(),
+                false => format!("the answer is no JSON, or is cut off: {error}"),
+            };
             return Err(Error::new(ErrorKind::Unavailable, "net.http", message).with_retry(RetryAdvice::Backoff));
         }
         Ok(answer)

@@ -6,6 +6,7 @@ mod config;
 mod http;
 mod retry;
 mod tls;
+mod url;
 pub(crate) mod ws;
 
 pub use budget::{Budget, Window};
@@ -14,3 +15,4 @@ pub use config::NetConfig;
 pub(crate) use answer::Answer;
 pub(crate) use http::{Http, Request, Told};
 pub(crate) use retry::{Pauses, retrying};
+pub(crate) use url::{below, url, without_secrets};

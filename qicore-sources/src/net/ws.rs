@@ -18,16 +18,7 @@ use url::Url;
 use super::answer::{Refusal, retry_after};
 use super::config::NetConfig;
 use super::tls;
-
-/// Reads a base URL, with one of the schemes. What a mistake is told with has lost its query.
-pub(crate) fn url(text: &str, schemes: &[&str]) -> Result<Url> {
-    let url = Url::parse(text).map_err(|error| Error::config("net.url", format!("the URL is malformed: {error}")))?;
-    if !schemes.contains(&url.scheme()) || url.host_str().is_none() {
-        let message = format!("the URL must begin with {}://HOST", schemes.join(":// or "));
-        return Err(Error::config("net.url", message));
-    }
-    Ok(url)
-}
+use super::url::place;
 
 /// Makes WebSockets.
 #[derive(Debug, Clone)]
@@ -65,13 +56,6 @@ impl Dialer {
             }
         }
     }
-}
-
-/// Where a URL leads to, without what may be secret: user, query and fragment.
-pub(super) fn place(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-    format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
 /// What comes in.

@@ -11,8 +11,7 @@ use qicore_localvenue::VenueKind;
 use qicore_sources::Channel;
 use tokio::time::timeout;
 
-use crate::common::{PATIENCE, consecutive, ids, opened, source, venue};
-use crate::each_venue;
+use crate::common::{PATIENCE, consecutive, each_venue, ids, opened, source, venue};
 
 /// What the sinks hold.
 struct Held(Vec<Arc<Checkpoint>>);

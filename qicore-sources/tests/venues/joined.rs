@@ -6,8 +6,7 @@ use qicore_data::{Data, Event, Timeframe, Timestamp};
 use qicore_localvenue::{LocalVenue, VenueKind};
 use qicore_sources::Channel;
 
-use crate::common::{consecutive, gather, ids, opened, source, venue};
-use crate::each_venue;
+use crate::common::{consecutive, each_venue, gather, ids, opened, source, venue};
 
 each_venue!(trades_run_on_over_lost_connections history_comes_first candles_run_on_over_lost_connections candles_are_built);
 

@@ -139,8 +139,8 @@ impl Joint for BuiltSeam {
         self.parts.has_asked(range)
     }
 
-    fn begin(&mut self, range: &Range) {
-        self.parts.begin(range);
+    fn begin(&mut self, range: &Range, now: Timestamp) {
+        self.parts.begin(range, now);
     }
 
     fn page(&mut self, events: Vec<Event>, out: &mut Out) {

@@ -305,8 +305,7 @@ impl Joint for CandleSeam {
     }
 
     /// The history up to a mark is being read, and nothing comes live.
-    fn begin(&mut self, range: &Range) {
-        let now = Timestamp::now();
+    fn begin(&mut self, range: &Range, now: Timestamp) {
         self.now = now;
         self.next.get_or_insert(range.from.time);
         self.asked = Some(Asked {

@@ -130,7 +130,7 @@ trait Joint: std::fmt::Debug + Send + Sync {
     /// Whether a range has been asked for, and not been told.
     fn has_asked(&self, range: &Range) -> bool;
     /// A range is being read, and nothing comes live.
-    fn begin(&mut self, range: &Range);
+    fn begin(&mut self, range: &Range, now: Timestamp);
     /// A page of a range that was asked for.
     fn page(&mut self, events: Vec<Event>, out: &mut Out);
     /// All that the venue has of a range has come.
@@ -241,9 +241,9 @@ impl Seam {
     }
 
     /// A range is being read, of streams that are history alone.
-    pub(crate) fn begin(&mut self, range: &Range) {
+    pub(crate) fn begin(&mut self, range: &Range, now: Timestamp) {
         let joints = self.streams.iter_mut().filter(|(plan, _)| plan.of == range.stream);
-        joints.for_each(|(_, joint)| joint.begin(range));
+        joints.for_each(|(_, joint)| joint.begin(range, now));
     }
 
     /// Where a stream goes on.

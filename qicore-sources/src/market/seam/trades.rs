@@ -257,7 +257,7 @@ impl Joint for TradeSeam {
     }
 
     /// The history up to a mark is being read, and nothing comes live.
-    fn begin(&mut self, range: &Range) {
+    fn begin(&mut self, range: &Range, _now: Timestamp) {
         self.next.get_or_insert(range.from);
         self.asked = Some((*range, Timestamp::UNKNOWN));
     }

@@ -102,9 +102,7 @@ impl Client {
         let mut unknown = Vec::new();
         for symbol in symbols {
             match self.described(&[*symbol]).await {
-                Err(error) if is_refusal(&error) => {
-                    unknown.push(symbol.as_str())
-                }
+                Err(error) if is_refusal(&error) => unknown.push(symbol.as_str()),
                 _ => {}
             }
         }

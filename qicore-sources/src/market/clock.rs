@@ -22,7 +22,10 @@ impl Clock {
         let before = self.0.swap(ahead, Ordering::Relaxed);
         if (before - ahead).abs() > 2 * AGREES {
             let seconds = ahead / 1_000_000_000;
-            tracing::warn!(seconds, "the venue's clock is ahead of this one: bars are over by the venue's");
+            tracing::warn!(
+                seconds,
+                "the venue's clock is ahead of this one: bars are over by the venue's"
+            );
         }
     }
 
@@ -43,7 +46,13 @@ mod tests {
     #[test]
     fn a_second_is_no_difference() {
         let (clock, at) = (Clock::default(), Timestamp::from_nanos(1_000_000_000_000));
-        for (told, ahead) in [(None, 0), (Some(-1_400_000_000), 0), (Some(-3_000_000_000), -3_000_000_000), (None, -3_000_000_000), (Some(5), 0)] {
+        for (told, ahead) in [
+            (None, 0),
+            (Some(-1_400_000_000), 0),
+            (Some(-3_000_000_000), -3_000_000_000),
+            (None, -3_000_000_000),
+            (Some(5), 0),
+        ] {
             clock.told(told);
             assert_eq!(clock.at(at).nanos() - at.nanos(), ahead);
         }

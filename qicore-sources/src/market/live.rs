@@ -15,8 +15,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use super::MarketConfig;
 use super::books::{Books, Wanted};
 use super::client::Client;
-use super::connection::{self, Command, OVERFLOW, Report, Shared};
+use super::connection::{Command, OVERFLOW, Report, Shared};
 use super::fetch::{Fetched, Fetches, again};
+use super::keeper;
 use super::protocol::BookRepair;
 use super::seam::{Out, Rules, Seam};
 use crate::venue::{Channel, Stream};
@@ -163,7 +164,7 @@ impl Live {
                 self.routes[*route].slot = Some(slot);
             }
             let (commands, receiver) = mpsc::channel(1024);
-            let task = tokio::spawn(connection::keep(Arc::clone(&shared), slot, streams.to_vec(), receiver));
+            let task = tokio::spawn(keeper::keep(Arc::clone(&shared), slot, streams.to_vec(), receiver));
             self.slots.push(Slot {
                 routes,
                 commands,

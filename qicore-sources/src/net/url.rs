@@ -16,7 +16,9 @@ pub(crate) fn url(text: &str, schemes: &[&str]) -> Result<Url> {
 /// A path with its query below a base. A path and a query of the base, such as a proxy's token, are kept.
 pub(crate) fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let (path, query) = path
+        .split_once('?')
+        .map_or((path, None), |(path, query)| (path, Some(query)));
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     let query: Vec<_> = base.query().into_iter().chain(query).collect();
     url.set_query((!query.is_empty()).then(|| query.join("&")).as_deref());
@@ -43,7 +45,11 @@ mod tests {
     fn paths_below_a_base() {
         for (base, path, expected) in [
             ("https://a", "/b?c=1", "https://a/b?c=1"),
-            ("https://u:p@a:1/proxy/?token=t", "/b?c=%22d%22", "https://u:p@a:1/proxy/b?token=t&c=%22d%22"),
+            (
+                "https://u:p@a:1/proxy/?token=t",
+                "/b?c=%22d%22",
+                "https://u:p@a:1/proxy/b?token=t&c=%22d%22",
+            ),
             ("wss://a/?token=t", "", "wss://a/?token=t"),
             ("wss://a:9443", "/stream", "wss://a:9443/stream"),
         ] {
@@ -54,8 +60,16 @@ mod tests {
 
     #[test]
     fn what_may_be_secret_is_not_told() {
-        assert_eq!(without_secrets("https://u:p@a:1/proxy/?token=t#x"), "https://a:1/proxy/");
-        for wrong in ["hunter2", "ftp://u:hunter2@a", "http://u:hunter2@a:port", "https://?hunter2"] {
+        assert_eq!(
+            without_secrets("https://u:p@a:1/proxy/?token=t#x"),
+            "https://a:1/proxy/"
+        );
+        for wrong in [
+            "hunter2",
+            "ftp://u:hunter2@a",
+            "http://u:hunter2@a:port",
+            "https://?hunter2",
+        ] {
             assert!(!without_secrets(wrong).contains("hunter2"));
             let told = url(wrong, &["http", "https"]).unwrap_err();
             assert!(!format!("{told} {told:?}").contains("hunter2"), "{told:?}");

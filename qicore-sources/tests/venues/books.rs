@@ -26,7 +26,10 @@ pub(crate) fn assert_books(venue: &LocalVenue, events: &[Event]) -> usize {
     let mut broken = None;
     for event in events {
         if let Some(broken) = broken.take() {
-            assert!(event.symbol == broken && matches!(event.data, Data::Gap(_)), "{event:?}");
+            assert!(
+                event.symbol == broken && matches!(event.data, Data::Gap(_)),
+                "{event:?}"
+            );
         }
         match &event.data {
             Data::Gap(_) => {
@@ -40,7 +43,9 @@ pub(crate) fn assert_books(venue: &LocalVenue, events: &[Event]) -> usize {
                         _ => OrderBook::new(),
                     });
                 }
-                let known = known.as_mut().unwrap_or_else(|| panic!("a change of a broken book: {event:?}"));
+                let known = known
+                    .as_mut()
+                    .unwrap_or_else(|| panic!("a change of a broken book: {event:?}"));
                 known.apply(book);
                 if book.checksum == Some(Checksum::Mismatch) {
                     // The gap that comes next says the same.
@@ -68,14 +73,26 @@ fn assert_book(venue: &LocalVenue, event: &Event, known: &OrderBook) {
     let level = |(price, size): &(String, String)| Level::new(price.parse().unwrap(), size.parse().unwrap());
     let bids: Vec<_> = truth.bids.iter().take(DEPTH).map(level).collect();
     let asks: Vec<_> = truth.asks.iter().take(DEPTH).map(level).collect();
-    assert_eq!(known.bids().take(DEPTH).copied().collect::<Vec<_>>(), bids, "update {update}: {event:?}");
-    assert_eq!(known.asks().take(DEPTH).copied().collect::<Vec<_>>(), asks, "update {update}: {event:?}");
+    assert_eq!(
+        known.bids().take(DEPTH).copied().collect::<Vec<_>>(),
+        bids,
+        "update {update}: {event:?}"
+    );
+    assert_eq!(
+        known.asks().take(DEPTH).copied().collect::<Vec<_>>(),
+        asks,
+        "update {update}: {event:?}"
+    );
 }
 
 async fn market(kind: VenueKind) -> LocalVenue {
     venue(kind)
         .book_depth(40)
-        .book_interval(Duration::from_millis(60))
+        .book_interval(Duration::from_millis(match kind {
+            // Of what changes only the best levels are sent.
+            VenueKind::Kraken => 5,
+            _ => 20,
+        }))
         .start()
         .await
         .unwrap()
@@ -91,7 +108,11 @@ async fn read_on(source: &mut Market, seen: &mut Seen, gaps: usize) {
         let mut changes = BTreeMap::new();
         for event in &seen.events {
             let count = changes.entry(event.symbol).or_insert(0);
-            *count = if matches!(event.data, Data::Gap(_)) { 0 } else { *count + 1 };
+            *count = if matches!(event.data, Data::Gap(_)) {
+                0
+            } else {
+                *count + 1
+            };
         }
         seen.gaps().len() >= gaps && changes.len() == 2 && changes.values().all(|count| *count > 5)
     })
@@ -131,7 +152,11 @@ async fn kraken_s_checksums_are_looked_at() {
     venue.faults().corrupt_checksums(3);
     read_on(&mut source, &mut seen, 1).await;
     assert!(assert_books(&venue, &seen.events) > 10);
-    assert!(seen.gaps().iter().all(|gap| gap.reason == GapReason::Checksum), "{:?}", seen.gaps());
+    assert!(
+        seen.gaps().iter().all(|gap| gap.reason == GapReason::Checksum),
+        "{:?}",
+        seen.gaps()
+    );
 }
 
 async fn books_are_put_right_after_lost_connections(kind: VenueKind) {
@@ -161,7 +186,9 @@ async fn books_are_put_right_after_chaos(kind: VenueKind) {
         http_error: 0.2,
     };
     venue.faults().chaos(7, &chaos);
-    read(&mut source, &mut seen, |seen| seen.gaps().len() > 3).await.unwrap();
+    read(&mut source, &mut seen, |seen| seen.gaps().len() > 3)
+        .await
+        .unwrap();
     venue.faults().clear();
     let gaps = seen.gaps().len();
     read_on(&mut source, &mut seen, gaps).await;
@@ -173,15 +200,29 @@ async fn quotes_and_tickers_tell_what_was_missed(kind: VenueKind) {
         let venue = market(kind).await;
         let mut source = opened(source(kind, &venue, 2, &[channel])).await;
         let mut seen = Seen::default();
-        let count = |seen: &Seen| seen.events.iter().map(|event| event.symbol).collect::<std::collections::BTreeSet<_>>().len();
+        let count = |seen: &Seen| {
+            seen.events
+                .iter()
+                .map(|event| event.symbol)
+                .collect::<std::collections::BTreeSet<_>>()
+                .len()
+        };
         read(&mut source, &mut seen, |seen| count(seen) == 2).await.unwrap();
         let lost = seen.events.len();
         venue.faults().reset_all();
-        read(&mut source, &mut seen, |seen| seen.gaps().len() >= 2).await.unwrap();
+        read(&mut source, &mut seen, |seen| seen.gaps().len() >= 2)
+            .await
+            .unwrap();
         let back = seen.events.len();
-        read(&mut source, &mut seen, |seen| seen.events.len() > back + 4).await.unwrap();
+        read(&mut source, &mut seen, |seen| seen.events.len() > back + 4)
+            .await
+            .unwrap();
         assert_eq!(seen.gaps().len(), 2);
-        let last = seen.events[..lost].iter().filter_map(|event| event.received).max().unwrap();
+        let last = seen.events[..lost]
+            .iter()
+            .filter_map(|event| event.received)
+            .max()
+            .unwrap();
         for gap in seen.gaps() {
             assert_eq!((gap.reason, gap.missed), (GapReason::Disconnect, None));
             assert!(last <= gap.from.max(last) && gap.from <= gap.to, "{gap:?}");

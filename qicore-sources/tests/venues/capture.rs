@@ -21,10 +21,14 @@ async fn replayed(files: &[PathBuf]) -> Vec<Event> {
 /// The same, with the reason of a frame that cannot be read.
 async fn replayed_until(files: &[PathBuf]) -> (Vec<Event>, Option<Error>) {
     let mut replay = Replay::new(files);
-    replay.open(Arc::new(FromStart)).await.unwrap();
+    if let Err(error) = replay.open(Arc::new(FromStart)).await {
+        return (Vec::new(), Some(error));
+    }
     let (mut events, mut cut) = (Vec::new(), None);
     loop {
-        let next = tokio::time::timeout(PATIENCE, replay.next_batch(BatchLimit::default())).await.unwrap();
+        let next = tokio::time::timeout(PATIENCE, replay.next_batch(BatchLimit::default()))
+            .await
+            .unwrap();
         let batch = match next {
             Ok(Some(batch)) => batch,
             Ok(None) => return (events, cut),
@@ -44,13 +48,19 @@ async fn replayed_until(files: &[PathBuf]) -> (Vec<Event>, Option<Error>) {
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
     files.sort();
     files
 }
 
 fn trades(events: &[Event]) -> Vec<&Event> {
-    events.iter().filter(|event| matches!(event.data, Data::Trade(_))).collect()
+    events
+        .iter()
+        .filter(|event| matches!(event.data, Data::Trade(_)))
+        .collect()
 }
 
 /// Every live trade is in the replay, the same in all.
@@ -63,7 +73,10 @@ fn assert_same_trades(live: &[Event], replayed: &[Event]) {
     let known: std::collections::HashMap<_, _> = replayed.iter().map(|event| (key(event), *event)).collect();
     for event in trades(live) {
         let other = known.get(&key(event)).unwrap_or_else(|| panic!("{event:?} is missing"));
-        assert_eq!((event.timestamp, &event.data, event.exchange), (other.timestamp, &other.data, other.exchange));
+        assert_eq!(
+            (event.timestamp, &event.data, event.exchange),
+            (other.timestamp, &other.data, other.exchange)
+        );
     }
 }
 
@@ -90,7 +103,12 @@ async fn captures_replay_into_what_was_seen(kind: VenueKind) {
     assert_eq!(files.len(), 1, "{files:?}");
     let replayed = replayed(&files).await;
     assert_same_trades(&live, &replayed);
-    let quotes = |events: &[Event]| events.iter().filter(|event| matches!(event.data, Data::Quote(_))).count();
+    let quotes = |events: &[Event]| {
+        events
+            .iter()
+            .filter(|event| matches!(event.data, Data::Quote(_)))
+            .count()
+    };
     assert!(quotes(&replayed) >= quotes(&live));
 }
 
@@ -101,7 +119,9 @@ async fn captures_of_a_killed_process_replay(kind: VenueKind) {
     let source = source(kind, &venue, 1, &[Channel::Trades]);
     let mut source = opened(source.capture(CaptureConfig::new(folder.path()))).await;
     let mut seen = Seen::default();
-    read(&mut source, &mut seen, |seen| seen.events.len() > 200).await.unwrap();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 200)
+        .await
+        .unwrap();
     let cut = folder.path().join("cut.jsonl.zst");
     let whole = std::fs::read(&files(folder.path())[0]).unwrap();
     // As a killed process would leave it, and as a disk that was full.

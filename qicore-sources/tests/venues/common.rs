@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qicore_data::{
-    BatchLimit, Checkpoint, Content, Data, Error, Event, Frame, FromStart, Gap, Lane, RetryPolicy, Resume, Source,
+    BatchLimit, Checkpoint, Content, Data, Error, Event, Frame, FromStart, Gap, Lane, Resume, RetryPolicy, Source,
     TradeId,
 };
 use qicore_localvenue::{Builder, LocalVenue, VenueKind};
@@ -82,7 +82,10 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn gaps(&self) -> Vec<&Gap> {
         let gap = |event| match event {
-            &Event { data: Data::Gap(ref gap), .. } => Some(gap),
+            &Event {
+                data: Data::Gap(ref gap),
+                ..
+            } => Some(gap),
             _ => None,
         };
         self.events.iter().filter_map(gap).collect()
@@ -193,9 +196,15 @@ pub(crate) fn assert_bars(venue: &LocalVenue, events: &[Event]) {
         let Data::Candle(bar) = &event.data else { continue };
         assert!(bar.closed, "{event:?}");
         let before = last.insert(event.symbol, event.timestamp);
-        assert!(before.is_none_or(|before| bar.timeframe.next(before) == event.timestamp), "{event:?}");
+        assert!(
+            before.is_none_or(|before| bar.timeframe.next(before) == event.timestamp),
+            "{event:?}"
+        );
         let (symbol, timeframe) = (event.symbol.as_str(), bar.timeframe.as_str());
-        let truth = venue.market().candle(symbol, timeframe, event.timestamp.nanos()).unwrap();
+        let truth = venue
+            .market()
+            .candle(symbol, timeframe, event.timestamp.nanos())
+            .unwrap();
         assert!(truth.end <= venue.market().now(), "an open bar: {event:?}");
         let told = [bar.open, bar.high, bar.low, bar.close, bar.volume];
         let truth = [truth.open, truth.high, truth.low, truth.close, truth.volume];

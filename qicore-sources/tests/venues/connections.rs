@@ -27,10 +27,19 @@ async fn hosts_that_are_not_there(kind: VenueKind) {
     drop(free);
     for (url, parts) in [
         (nobody, vec!["no connection"]),
-        ("http://nowhere.invalid".to_owned(), vec!["no connection", "no answer in time"]),
-        (format!("http://{}", silent.local_addr().unwrap()), vec!["no answer in time"]),
+        (
+            "http://nowhere.invalid".to_owned(),
+            vec!["no connection", "no answer in time"],
+        ),
+        (
+            format!("http://{}", silent.local_addr().unwrap()),
+            vec!["no answer in time"],
+        ),
         // The TLS handshake is never answered.
-        (format!("https://{}", silent.local_addr().unwrap()), vec!["no answer in time", "no connection"]),
+        (
+            format!("https://{}", silent.local_addr().unwrap()),
+            vec!["no answer in time", "no connection"],
+        ),
     ] {
         let mut source = source(kind, &venue, 1, &[Channel::Trades]).at(&url, venue.ws_url());
         let config = source.config_mut();
@@ -39,10 +48,15 @@ async fn hosts_that_are_not_there(kind: VenueKind) {
             .retries(1)
             .pauses(Duration::from_millis(1), Duration::from_millis(1))
             .timeout(Duration::from_secs(1));
-        let error = tokio::time::timeout(PATIENCE, source.open(Arc::new(FromStart))).await.unwrap();
+        let error = tokio::time::timeout(PATIENCE, source.open(Arc::new(FromStart)))
+            .await
+            .unwrap();
         let error = error.unwrap_err();
         let told = error.to_string();
-        assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout), "{told}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout),
+            "{told}"
+        );
         assert!(parts.iter().any(|part| told.contains(part)), "{url}: {told}");
         assert!(told.contains(&url), "{told}");
     }
@@ -172,20 +186,27 @@ async fn half_open_connections(kind: VenueKind) {
     config.answer_within = Duration::from_millis(500);
     let mut source = opened(source).await;
     let mut seen = Seen::default();
-    read(&mut source, &mut seen, |seen| seen.events.len() > 50).await.unwrap();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 50)
+        .await
+        .unwrap();
     faults.half_open(true);
     tokio::select! {
         read = read(&mut source, &mut seen, |_| false) => panic!("{read:?}"),
         () = until(|| log.connection_count() > 1) => faults.half_open(false),
     }
     let before = seen.events.len();
-    read(&mut source, &mut seen, |seen| seen.events.len() > before + 400).await.unwrap();
+    read(&mut source, &mut seen, |seen| seen.events.len() > before + 400)
+        .await
+        .unwrap();
     assert_trades(&venue, &seen.events);
 }
 
 /// The venue would end them: others take their place before, and nobody notices.
 async fn handed_over_before_they_are_old(kind: VenueKind) {
-    let limits = Limits { max_age: Duration::from_secs(12), ..Limits::of(kind) };
+    let limits = Limits {
+        max_age: Duration::from_secs(12),
+        ..Limits::of(kind)
+    };
     let venue = venue(kind).limits(limits).book_depth(40).start().await.unwrap();
     let channels = [Channel::Trades, Channel::Quotes, Channel::Tickers, Channel::Book];
     let mut source = source(kind, &venue, 2, &channels);
@@ -204,7 +225,13 @@ async fn handed_over_when_the_venue_says_that_it_goes() {
         ..Limits::of(kind)
     };
     let venue = venue(kind).limits(limits).book_depth(40).start().await.unwrap();
-    let mut source = opened(source(kind, &venue, 2, &[Channel::Trades, Channel::Quotes, Channel::Book])).await;
+    let mut source = opened(source(
+        kind,
+        &venue,
+        2,
+        &[Channel::Trades, Channel::Quotes, Channel::Book],
+    ))
+    .await;
     assert_seamless(&venue, &mut source).await;
 }
 
@@ -214,11 +241,17 @@ async fn assert_seamless(venue: &LocalVenue, source: &mut qicore_sources::Market
     let mut seen = Seen::default();
     read(source, &mut seen, |_| log.connection_count() > 4).await.unwrap();
     let before = seen.events.len();
-    read(source, &mut seen, |seen| seen.events.len() > before + 200).await.unwrap();
+    read(source, &mut seen, |seen| seen.events.len() > before + 200)
+        .await
+        .unwrap();
     assert!(seen.gaps().is_empty(), "{:?} {}", seen.gaps(), logs.told());
     assert_trades(venue, &seen.events);
     crate::books::assert_books(venue, &seen.events);
-    for connection in log.connections().iter().filter(|connection| connection.closed.is_some()) {
+    for connection in log
+        .connections()
+        .iter()
+        .filter(|connection| connection.closed.is_some())
+    {
         assert_eq!(connection.reason, "client closed", "{connection:?}");
     }
     assert_no_violations(venue);
@@ -231,7 +264,10 @@ async fn streams_are_split_over_connections(kind: VenueKind) {
     let mut source = source(kind, &venue, 5, &[Channel::Trades, Channel::Book]);
     source.config_mut().streams_per_connection = Some(2);
     let mut source = opened(source).await;
-    let events = gather(&mut source, |events| crate::common::ids(events).len() == 5 && events.len() > 500).await;
+    let events = gather(&mut source, |events| {
+        crate::common::ids(events).len() == 5 && events.len() > 500
+    })
+    .await;
     assert_eq!(venue.log().connection_count(), 5);
     assert_trades(&venue, &events);
     assert_no_violations(&venue);

@@ -8,7 +8,9 @@ use qicore_data::{Data, ErrorKind, GapReason, Source, Timeframe, Timestamp};
 use qicore_localvenue::{HttpFault, Limits, LocalVenue, VenueKind};
 use qicore_sources::{Channel, Market, Window};
 
-use crate::common::{Seen, assert_bars, assert_no_violations, assert_trades, each_venue, fails, ids, opened, read, source, venue};
+use crate::common::{
+    Seen, assert_bars, assert_no_violations, assert_trades, each_venue, fails, ids, opened, read, source, venue,
+};
 
 each_venue!(
     rows_outside_the_range_are_left_out an_endless_loop_of_pages_is_told an_open_bar_is_left_out
@@ -19,7 +21,12 @@ const BARS: Channel = Channel::Candles(Timeframe::M1);
 
 async fn market(kind: VenueKind) -> LocalVenue {
     let limits = Limits::of(kind).without_rest_budget();
-    venue(kind).history(Duration::from_secs(86_400)).limits(limits).start().await.unwrap()
+    venue(kind)
+        .history(Duration::from_secs(86_400))
+        .limits(limits)
+        .start()
+        .await
+        .unwrap()
 }
 
 /// One time for all stretches of a test.
@@ -107,8 +114,13 @@ async fn an_empty_page_of_bars_is_a_gap() {
     let mut seen = Seen::default();
     read(&mut source, &mut seen, |_| false).await.unwrap();
     let (from, to) = (source.config_mut().from.unwrap(), source.config_mut().to.unwrap());
-    let Data::Gap(gap) = &seen.events[0].data else { panic!("{:?}", seen.events[0]) };
-    assert_eq!((gap.from, gap.reason, gap.missed), (from, GapReason::Provider, Some(1000)));
+    let Data::Gap(gap) = &seen.events[0].data else {
+        panic!("{:?}", seen.events[0])
+    };
+    assert_eq!(
+        (gap.from, gap.reason, gap.missed),
+        (from, GapReason::Provider, Some(1000))
+    );
     assert_bars(&venue, &seen.events[1..]);
     assert_eq!(seen.events[1].timestamp, gap.to);
     assert_eq!(seen.events.len() - 1, 250);
@@ -122,16 +134,26 @@ async fn an_empty_page_of_trades_is_a_gap() {
     let venue = venue(kind).history(Duration::from_secs(300)).start().await.unwrap();
     let mut source = opened(source(kind, &venue, 1, &[Channel::Trades])).await;
     let mut seen = Seen::default();
-    read(&mut source, &mut seen, |seen| seen.events.len() > 20).await.unwrap();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 20)
+        .await
+        .unwrap();
     venue.faults().http_always("aggTrades", HttpFault::EmptyPage);
     venue.faults().drop_next(5);
-    read(&mut source, &mut seen, |seen| !seen.gaps().is_empty()).await.unwrap();
+    read(&mut source, &mut seen, |seen| !seen.gaps().is_empty())
+        .await
+        .unwrap();
     let enough = seen.events.len() + 20;
-    read(&mut source, &mut seen, |seen| seen.events.len() > enough).await.unwrap();
+    read(&mut source, &mut seen, |seen| seen.events.len() > enough)
+        .await
+        .unwrap();
     let gap = seen.gaps()[0].clone();
     assert_eq!((gap.reason, gap.missed), (GapReason::Provider, Some(5)));
     let (_, ids) = ids(&seen.events).pop_first().unwrap();
-    let jumps: Vec<_> = ids.windows(2).map(|pair| pair[1] - pair[0]).filter(|jump| *jump != 1).collect();
+    let jumps: Vec<_> = ids
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .filter(|jump| *jump != 1)
+        .collect();
     assert_eq!(jumps, [6]);
 }
 
@@ -148,7 +170,9 @@ async fn kraken_s_candles_reach_back_720_bars() {
         source
     };
     let seen = all(between(800, 600)).await;
-    let Data::Gap(gap) = &seen.events[0].data else { panic!("{:?}", seen.events[0]) };
+    let Data::Gap(gap) = &seen.events[0].data else {
+        panic!("{:?}", seen.events[0])
+    };
     assert_eq!((gap.from, gap.reason), (minutes(800), GapReason::Provider));
     assert_bars(&venue, &seen.events[1..]);
     assert_eq!(gap.to, seen.events[1].timestamp);
@@ -156,7 +180,9 @@ async fn kraken_s_candles_reach_back_720_bars() {
     assert!((119..=121).contains(&(seen.events.len() - 1)), "{}", seen.events.len());
 
     let seen = all(between(1000, 900)).await;
-    let [gap] = seen.gaps()[..] else { panic!("{:?}", seen.events) };
+    let [gap] = seen.gaps()[..] else {
+        panic!("{:?}", seen.events)
+    };
     assert_eq!((gap.from, gap.to, seen.events.len()), (minutes(1000), minutes(900), 1));
 }
 
@@ -178,12 +204,20 @@ async fn the_budget_is_used_and_never_exceeded(kind: VenueKind) {
     let (limits, window) = match kind {
         // Ten pages a second.
         VenueKind::Binance => {
-            let limits = Limits { rest_budget: 40, rest_window: second, ..Limits::of(kind) };
+            let limits = Limits {
+                rest_budget: 40,
+                rest_window: second,
+                ..Limits::of(kind)
+            };
             (limits, Window::new(40, second))
         }
         // A burst of five, and one earned back in 100 ms.
         _ => {
-            let limits = Limits { rest_budget: 5, rest_window: second / 10, ..Limits::of(kind) };
+            let limits = Limits {
+                rest_budget: 5,
+                rest_window: second / 10,
+                ..Limits::of(kind)
+            };
             (limits, Window::new(5, second / 2))
         }
     };
@@ -218,11 +252,16 @@ async fn an_aborted_history_goes_on(kind: VenueKind) {
     loop {
         round += 1;
         let mut source = stretch();
-        let resume = Seen { checkpoints: seen.checkpoints.clone(), ..Seen::default() };
+        let resume = Seen {
+            checkpoints: seen.checkpoints.clone(),
+            ..Seen::default()
+        };
         source.open(Arc::new(resume)).await.unwrap();
         let batches = seen.batches + 1 + round * 5 % 3;
         let before = seen.events.len();
-        read(&mut source, &mut seen, |seen| seen.batches >= batches).await.unwrap();
+        read(&mut source, &mut seen, |seen| seen.batches >= batches)
+            .await
+            .unwrap();
         if seen.events.len() == before {
             read(&mut source, &mut seen, |_| false).await.unwrap();
             if seen.events.len() == before {
@@ -237,7 +276,8 @@ async fn an_aborted_history_goes_on(kind: VenueKind) {
 async fn several_symbols_side_by_side(kind: VenueKind) {
     let quote = if kind == VenueKind::Binance { "USDT" } else { "USD" };
     let symbols: Vec<_> = (0..4).map(|number| format!("COIN{number}/{quote}")).collect();
-    let venue = venue(kind).symbols(&symbols)
+    let venue = venue(kind)
+        .symbols(&symbols)
         .history(Duration::from_secs(86_400))
         .limits(Limits::of(kind).without_rest_budget())
         .start()
@@ -249,7 +289,10 @@ async fn several_symbols_side_by_side(kind: VenueKind) {
     // The place of a row is the same in every run.
     let again = all(stretch(kind, &venue, 4, &channels, 300)).await;
     let offsets = |seen: &Seen| -> BTreeMap<_, _> {
-        seen.checkpoints.iter().map(|(lane, at)| (lane.clone(), at.position.offset)).collect()
+        seen.checkpoints
+            .iter()
+            .map(|(lane, at)| (lane.clone(), at.position.offset))
+            .collect()
     };
     assert_eq!(offsets(&seen), offsets(&again));
 }

@@ -25,7 +25,12 @@ fn history(kind: VenueKind, venue: &LocalVenue) -> Market {
 
 async fn market(kind: VenueKind) -> LocalVenue {
     let limits = Limits::of(kind).without_rest_budget();
-    venue(kind).history(Duration::from_secs(120)).limits(limits).start().await.unwrap()
+    venue(kind)
+        .history(Duration::from_secs(120))
+        .limits(limits)
+        .start()
+        .await
+        .unwrap()
 }
 
 /// All of it came, once.
@@ -96,7 +101,10 @@ async fn what_does_not_pass_is_told(kind: VenueKind) {
     ] {
         venue.log().clear();
         venue.faults().http_always("", fault);
-        let error = history(kind, &venue).open(std::sync::Arc::new(FromStart)).await.unwrap_err();
+        let error = history(kind, &venue)
+            .open(std::sync::Arc::new(FromStart))
+            .await
+            .unwrap_err();
         let told = error.to_string();
         assert_eq!(error.kind(), expected, "{told}");
         assert!(told.contains(part) && told.contains(&venue.http_url()), "{told}");

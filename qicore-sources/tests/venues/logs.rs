@@ -33,7 +33,9 @@ impl Logs {
     /// What people are told.
     pub(crate) fn told(&self) -> String {
         let text = self.text();
-        let lines = text.lines().filter(|line| ["WARN", "ERROR", "INFO"].iter().any(|level| line.starts_with(level)));
+        let lines = text
+            .lines()
+            .filter(|line| ["WARN", "ERROR", "INFO"].iter().any(|level| line.starts_with(level)));
         lines.collect::<Vec<_>>().join("\n")
     }
 

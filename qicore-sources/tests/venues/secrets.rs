@@ -35,7 +35,12 @@ fn secretive(kind: VenueKind, venue: &LocalVenue) -> Market {
 
 async fn urls_keep_their_secrets(kind: VenueKind) {
     let logs = Logs::gather();
-    let venue = venue(kind).history(Duration::from_secs(120)).book_depth(20).start().await.unwrap();
+    let venue = venue(kind)
+        .history(Duration::from_secs(120))
+        .book_depth(20)
+        .start()
+        .await
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut told = Vec::new();
 
@@ -45,19 +50,37 @@ async fn urls_keep_their_secrets(kind: VenueKind) {
     let mut source = opened(source).await;
     let faults = venue.faults();
     let mut seen = Seen::default();
-    read(&mut source, &mut seen, |seen| seen.events.len() > 1600).await.unwrap();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 1600)
+        .await
+        .unwrap();
     faults.http("", 1, HttpFault::html(502));
     faults.send_text("{");
-    read(&mut source, &mut seen, |seen| !seen.rejected.is_empty()).await.unwrap();
+    read(&mut source, &mut seen, |seen| !seen.rejected.is_empty())
+        .await
+        .unwrap();
     faults.reset_all();
-    read(&mut source, &mut seen, |seen| seen.events.len() > 2000).await.unwrap();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 2000)
+        .await
+        .unwrap();
     told.push(format!("{source:?} {seen:?}"));
     source.close().await.unwrap();
     drop(source);
     // It did reach the venue.
-    assert!(venue.log().requests().iter().all(|request| request.target.contains(SECRET)));
+    assert!(
+        venue
+            .log()
+            .requests()
+            .iter()
+            .all(|request| request.target.contains(SECRET))
+    );
 
-    for fault in [HttpFault::html(403), HttpFault::html(500), HttpFault::Garbage, HttpFault::Lost, HttpFault::EmptyPage] {
+    for fault in [
+        HttpFault::html(403),
+        HttpFault::html(500),
+        HttpFault::Garbage,
+        HttpFault::Lost,
+        HttpFault::EmptyPage,
+    ] {
         faults.http_always("", fault);
         if let Err(error) = secretive(kind, &venue).open(Arc::new(FromStart)).await {
             told.push(format!("{error} {error:?} {error:#?}"));
@@ -71,7 +94,12 @@ async fn urls_keep_their_secrets(kind: VenueKind) {
 
     let http = with_secrets(&venue.http_url());
     drop(venue);
-    for wrong in [http.as_str(), &format!("ftp://user:{SECRET}@host"), SECRET, &format!("http://{SECRET}:port/")] {
+    for wrong in [
+        http.as_str(),
+        &format!("ftp://user:{SECRET}@host"),
+        SECRET,
+        &format!("http://{SECRET}:port/"),
+    ] {
         let mut source = source_at(kind, wrong);
         told.push(format!("{source:?}"));
         let error = source.open(Arc::new(FromStart)).await.unwrap_err();
@@ -104,7 +132,11 @@ fn source_at(kind: VenueKind, url: &str) -> Market {
         VenueKind::Coinbase => qicore_sources::coinbase::source(),
         VenueKind::Kraken => qicore_sources::kraken::source(),
     };
-    let mut market = market.symbols(["BTC/USD"]).unwrap().channels([Channel::Trades]).at(url, url);
+    let mut market = market
+        .symbols(["BTC/USD"])
+        .unwrap()
+        .channels([Channel::Trades])
+        .at(url, url);
     let config = market.config_mut();
     config.exchange_url = Some(url.to_owned());
     config.net.retry = RetryPolicy::never();

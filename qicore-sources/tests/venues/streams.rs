@@ -15,7 +15,7 @@ use crate::logs::Logs;
 
 each_venue!(
     unknown_symbols_are_named refused_symbols_are_named symbols_taken_off_leave_the_others_alone
-    subscriptions_that_are_never_answered silent_subscriptions_are_made_anew
+    subscriptions_that_are_never_answered silent_subscriptions_are_made_anew many_messages_keep_the_limit
     messages_out_of_order_doubled_and_lost what_nobody_asked_for_is_dropped what_cannot_be_read_is_a_dead_letter
     a_venue_whose_clock_is_wrong restarts_continue_trades restarts_continue_candles
 );
@@ -33,7 +33,9 @@ async fn unknown_symbols_are_named(kind: VenueKind) {
     let venue = venue(kind).start().await.unwrap();
     let unknown = format!("NOPE/{}", quote(kind));
     let known = venue.market().symbols();
-    let mut source = source(kind, &venue, 1, &[Channel::Trades]).symbols([&known[0], &unknown, &known[1]]).unwrap();
+    let mut source = source(kind, &venue, 1, &[Channel::Trades])
+        .symbols([&known[0], &unknown, &known[1]])
+        .unwrap();
     let error = source.open(Arc::new(FromStart)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains(&unknown), "{error}");
@@ -60,13 +62,17 @@ async fn symbols_taken_off_leave_the_others_alone(kind: VenueKind) {
     let symbols = venue.market().symbols();
     let mut source = opened(source(kind, &venue, 2, &[Channel::Trades])).await;
     let mut seen = Seen::default();
-    read(&mut source, &mut seen, |seen| seen.events.len() > 50).await.unwrap();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 50)
+        .await
+        .unwrap();
     venue.delist(&symbols[0]);
     for _ in 0..3 {
         // Then it is not to be had any more.
         venue.faults().reset_all();
         let enough = seen.events.len() + 80;
-        read(&mut source, &mut seen, |seen| seen.events.len() > enough).await.unwrap();
+        read(&mut source, &mut seen, |seen| seen.events.len() > enough)
+            .await
+            .unwrap();
     }
     assert_trades(&venue, &seen.events);
     assert!(seen.gaps().is_empty(), "{:?}", seen.gaps());
@@ -82,14 +88,19 @@ async fn subscriptions_that_are_never_answered(kind: VenueKind) {
     let mut source = source(kind, &venue, 2, &[Channel::Trades]);
     source.config_mut().answer_within = Duration::from_millis(300);
     let mut source = opened(source).await;
-    let told = format!("does not answer the subscription to trades:{}", venue.market().symbols()[0]);
+    let told = format!(
+        "does not answer the subscription to trades:{}",
+        venue.market().symbols()[0]
+    );
     let mut seen = Seen::default();
     tokio::select! {
         read = read(&mut source, &mut seen, |_| false) => panic!("{read:?}"),
         () = until(|| logs.contain("does not answer the subscription to")) => faults.never_acknowledge(false),
     }
     assert!(seen.events.is_empty(), "{told}");
-    read(&mut source, &mut seen, |seen| seen.events.len() > 100).await.unwrap();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 100)
+        .await
+        .unwrap();
     assert_trades(&venue, &seen.events);
 }
 
@@ -103,20 +114,26 @@ async fn silent_subscriptions_are_made_anew(kind: VenueKind) {
         source.config_mut().stale_after = Duration::from_millis(700);
         let mut source = opened(source).await;
         let mut seen = Seen::default();
-        read(&mut source, &mut seen, |seen| seen.events.len() > 50).await.unwrap();
+        read(&mut source, &mut seen, |seen| seen.events.len() > 50)
+            .await
+            .unwrap();
         venue.faults().mute(muted, None);
         let log = venue.log();
         let again = || {
             let connections = log.connections();
             let messages = connections.iter().flat_map(|connection| &connection.messages);
-            messages.filter(|text| text.to_lowercase().contains("unsubscribe")).count()
+            messages
+                .filter(|text| text.to_lowercase().contains("unsubscribe"))
+                .count()
         };
         tokio::select! {
             read = read(&mut source, &mut seen, |_| false) => panic!("{read:?}"),
             () = until(|| again() > 0) => venue.faults().unmute(),
         }
         let enough = seen.events.len() + 150;
-        read(&mut source, &mut seen, |seen| seen.events.len() > enough).await.unwrap();
+        read(&mut source, &mut seen, |seen| seen.events.len() > enough)
+            .await
+            .unwrap();
         assert_trades(&venue, &seen.events);
         assert!(seen.gaps().is_empty(), "{:?}", seen.gaps());
         assert_eq!(log.open_connections(), 1);
@@ -124,8 +141,51 @@ async fn silent_subscriptions_are_made_anew(kind: VenueKind) {
     }
 }
 
+/// Twelve silent streams are asked for anew at once, twice: not faster than the venue takes messages.
+async fn many_messages_keep_the_limit(kind: VenueKind) {
+    let symbols: Vec<_> = (0..6).map(|number| format!("COIN{number}/{}", quote(kind))).collect();
+    let venue = venue(kind)
+        .symbols(&symbols)
+        .book_depth(20)
+        .limits(free(kind))
+        .start()
+        .await
+        .unwrap();
+    let mut source = source(kind, &venue, 6, &[Channel::Trades, Channel::Book]);
+    source.config_mut().stale_after = Duration::from_millis(500);
+    let mut source = opened(source).await;
+    let mut seen = Seen::default();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 100)
+        .await
+        .unwrap();
+    venue.faults().mute(None, None);
+    let log = venue.log();
+    let sent = || {
+        log.connections()
+            .iter()
+            .map(|connection| connection.messages.len())
+            .sum::<usize>()
+    };
+    tokio::select! {
+        read = read(&mut source, &mut seen, |_| false) => panic!("{read:?}"),
+        () = until(|| sent() > 30) => venue.faults().unmute(),
+    }
+    let enough = seen.events.len() + 300;
+    read(&mut source, &mut seen, |seen| seen.events.len() > enough)
+        .await
+        .unwrap();
+    assert_trades(&venue, &seen.events);
+    assert_eq!(log.connection_count(), 1);
+    assert_no_violations(&venue);
+}
+
 async fn messages_out_of_order_doubled_and_lost(kind: VenueKind) {
-    let venue = venue(kind).history(Duration::from_secs(600)).limits(free(kind)).start().await.unwrap();
+    let venue = venue(kind)
+        .history(Duration::from_secs(600))
+        .limits(free(kind))
+        .start()
+        .await
+        .unwrap();
     let mut source = source(kind, &venue, 2, &[Channel::Trades]);
     source.config_mut().limits = Some(Vec::new());
     let mut source = opened(source).await;
@@ -165,12 +225,18 @@ async fn what_cannot_be_read_is_a_dead_letter(kind: VenueKind) {
     let venue = venue(kind).start().await.unwrap();
     let mut source = opened(source(kind, &venue, 1, &[Channel::Trades])).await;
     let mut seen = Seen::default();
-    read(&mut source, &mut seen, |seen| seen.events.len() > 20).await.unwrap();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 20)
+        .await
+        .unwrap();
     let bad: [&[u8]; 3] = [b"{\"oops\":", b"no JSON at all", b"\xff\x00\x01"];
     venue.faults().send_text(std::str::from_utf8(bad[0]).unwrap());
     venue.faults().send_text(std::str::from_utf8(bad[1]).unwrap());
     venue.faults().send_binary(bad[2]);
-    read(&mut source, &mut seen, |seen| seen.rejected.len() == 3 && seen.events.len() > 100).await.unwrap();
+    read(&mut source, &mut seen, |seen| {
+        seen.rejected.len() == 3 && seen.events.len() > 100
+    })
+    .await
+    .unwrap();
     assert_trades(&venue, &seen.events);
     let payloads: Vec<_> = seen.rejected.iter().map(|frame| &*frame.payload).collect();
     assert_eq!(payloads, bad);
@@ -188,14 +254,25 @@ async fn what_cannot_be_read_is_a_dead_letter(kind: VenueKind) {
 /// Two minutes off, either way: bars are over when the venue's are.
 async fn a_venue_whose_clock_is_wrong(kind: VenueKind) {
     for skew in [-120_000, 120_000] {
-        let venue = venue(kind).history(Duration::from_secs(1200)).clock_skew_ms(skew).limits(free(kind)).start().await.unwrap();
+        let venue = venue(kind)
+            .history(Duration::from_secs(1200))
+            .clock_skew_ms(skew)
+            .limits(free(kind))
+            .start()
+            .await
+            .unwrap();
         let from = Timeframe::M1.floor(Timestamp::now().saturating_sub(Duration::from_secs(600)));
         let channels = [Channel::Candles(Timeframe::M1), Channel::Trades];
         let mut source = source(kind, &venue, 1, &channels).from(from);
         source.config_mut().limits = Some(Vec::new());
         let mut source = opened(source).await;
         let mut seen = Seen::default();
-        let bars = |seen: &Seen| seen.events.iter().filter(|event| matches!(event.data, Data::Candle(_))).count();
+        let bars = |seen: &Seen| {
+            seen.events
+                .iter()
+                .filter(|event| matches!(event.data, Data::Candle(_)))
+                .count()
+        };
         let over = (venue.market().now() - from.nanos()) / 60_000_000_000;
         // Then for a while more: nothing may come too early.
         let mut ticks = 0;
@@ -214,7 +291,11 @@ async fn a_venue_whose_clock_is_wrong(kind: VenueKind) {
             }
         }
         assert!(seen.gaps().is_empty(), "{:?}", seen.gaps());
-        let first = seen.events.iter().find(|event| matches!(event.data, Data::Candle(_))).unwrap();
+        let first = seen
+            .events
+            .iter()
+            .find(|event| matches!(event.data, Data::Candle(_)))
+            .unwrap();
         assert_eq!(first.timestamp, from);
         assert_trades(&venue, &seen.events);
         let (symbol, ids) = ids(&seen.events).pop_first().unwrap();
@@ -223,15 +304,32 @@ async fn a_venue_whose_clock_is_wrong(kind: VenueKind) {
 }
 
 async fn restarts_continue_trades(kind: VenueKind) {
-    let venue = venue(kind).history(Duration::from_secs(600)).limits(free(kind)).start().await.unwrap();
+    let venue = venue(kind)
+        .history(Duration::from_secs(600))
+        .limits(free(kind))
+        .start()
+        .await
+        .unwrap();
     let from = Timestamp::now().saturating_sub(Duration::from_secs(60));
     restarted(kind, &venue, |source| source.from(from), &[Channel::Trades], 5).await;
 }
 
 async fn restarts_continue_candles(kind: VenueKind) {
-    let venue = venue(kind).history(Duration::from_secs(86_400)).limits(free(kind)).start().await.unwrap();
+    let venue = venue(kind)
+        .history(Duration::from_secs(86_400))
+        .limits(free(kind))
+        .start()
+        .await
+        .unwrap();
     let from = Timeframe::M1.floor(Timestamp::now().saturating_sub(Duration::from_secs(36_000)));
-    restarted(kind, &venue, |source| source.from(from), &[Channel::Candles(Timeframe::M1)], 3).await;
+    restarted(
+        kind,
+        &venue,
+        |source| source.from(from),
+        &[Channel::Candles(Timeframe::M1)],
+        3,
+    )
+    .await;
 }
 
 /// Is stopped at some batch, and goes on from its checkpoint, again and again.
@@ -246,7 +344,10 @@ async fn restarted(
     for round in 1..=rounds {
         let mut source = configure(source(kind, venue, 2, channels));
         source.config_mut().limits = Some(Vec::new());
-        let resume = Seen { checkpoints: seen.checkpoints.clone(), ..Seen::default() };
+        let resume = Seen {
+            checkpoints: seen.checkpoints.clone(),
+            ..Seen::default()
+        };
         source.open(Arc::new(resume)).await.unwrap();
         // Some other number of batches each time.
         let batches = seen.batches + round * 7 % 5 + 1;
@@ -263,10 +364,17 @@ async fn restarted(
     assert!(seen.gaps().is_empty(), "{:?}", seen.gaps());
     let from = configure(source(kind, venue, 1, channels)).config_mut().from.unwrap();
     for symbol in venue.market().symbols() {
-        let first = seen.events.iter().find(|event| event.symbol.as_str() == symbol).unwrap();
+        let first = seen
+            .events
+            .iter()
+            .find(|event| event.symbol.as_str() == symbol)
+            .unwrap();
         match &first.data {
             Data::Candle(_) => assert_eq!(first.timestamp, from),
-            _ => assert_eq!(ids(&seen.events)[&symbol][0], venue.market().first_id_from(&symbol, from.nanos())),
+            _ => assert_eq!(
+                ids(&seen.events)[&symbol][0],
+                venue.market().first_id_from(&symbol, from.nanos())
+            ),
         }
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use qicore_data::{Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Timestamp};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use url::Url;
 
 use super::capture::Tee;
 use super::protocol::{Feed, Pending, Protocol};
 use crate::net::ws::{Dialer, Incoming, Socket};
-use crate::net::{Answer, Budget, Pauses};
+use crate::net::{Answer, Budget};
 use crate::venue::Stream;
 
 /// What a connection tells the source.

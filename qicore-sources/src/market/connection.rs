@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use qicore_data::{Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Timestamp};
+use qicore_data::{
+    Data, Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Timestamp,
+};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use url::Url;
@@ -312,9 +314,16 @@ impl Connection {
         for frame in self.frames.drain(..) {
             let before = self.events.len();
             match self.decoder.decode(&frame, &mut self.events) {
-                Ok(Decoded::Data) => {}
-                Ok(Decoded::Control) => {
-                    if let Ok(text) = std::str::from_utf8(&frame.payload) {
+                // An answer to a subscription may also show that a message before it was lost.
+                Ok(decoded) => {
+                    let gaps = || {
+                        self.events[before..]
+                            .iter()
+                            .all(|event| matches!(event.data, Data::Gap(_)))
+                    };
+                    if (decoded == Decoded::Control || gaps())
+                        && let Ok(text) = std::str::from_utf8(&frame.payload)
+                    {
                         self.shared.protocol.control(text, &mut self.pending);
                     }
                 }

@@ -119,8 +119,8 @@ impl Protocol for Binance {
             names_refused: false,
             per_connection: 1024,
             per_message: 200,
-            // Five a second, and the pongs count.
-            messages: Window::new(4, Duration::from_secs(1)),
+            // Five a second, and the pongs count. One after the other: what goes out in two bursts may arrive as one.
+            messages: Window::new(1, Duration::from_millis(250)),
             connects: Window::new(300, 5 * MINUTE),
             // The venue pings every 20 seconds.
             silence: MINUTE,

@@ -128,7 +128,8 @@ impl Protocol for Coinbase {
             names_refused: false,
             per_connection: 300,
             per_message: 100,
-            messages: Window::new(8, SECOND),
+            // Eight a second. One after the other: what goes out in two bursts may arrive as one.
+            messages: Window::new(1, Duration::from_millis(150)),
             connects: Window::new(8, SECOND),
             silence: 10 * SECOND,
             ping: None,

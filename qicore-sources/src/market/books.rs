@@ -169,6 +169,17 @@ mod tests {
     }
 
     #[test]
+    fn a_book_that_breaks_while_its_snapshot_comes_asks_with_its_next_change() {
+        let (mut books, mut out) = (Books::new(BookRepair::Request), Vec::new());
+        books.live(event(BookKind::Delta, 5), &mut out);
+        books.broken(event(BookKind::Delta, 0).symbol);
+        // Nothing has come since: to ask at once would be to ask again and again, as long as nothing comes.
+        assert!(books.snapshot(event(BookKind::Snapshot, 7), &mut out));
+        assert!(out.is_empty());
+        assert_eq!(books.live(event(BookKind::Delta, 9), &mut out), Wanted::Snapshot);
+    }
+
+    #[test]
     fn nothing_of_a_broken_book_is_told() {
         let (mut books, mut out) = (Books::new(BookRepair::Resubscribe), Vec::new());
         books.live(event(BookKind::Snapshot, 1), &mut out);

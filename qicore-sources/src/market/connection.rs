@@ -1,19 +1,21 @@
-//! One connection to a venue, and the task that has another one take its place whenever it ends.
+//! One connection to a venue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use qicore_data::{Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Timestamp};
+use qicore_data::{
+    Data, Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Timestamp,
+};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use url::Url;
 
 use super::capture::Tee;
 use super::protocol::{Feed, Pending, Protocol};
 use crate::net::ws::{Dialer, Incoming, Socket};
-use crate::net::{Answer, Budget, Pauses};
+use crate::net::{Answer, Budget};
 use crate::venue::Stream;
 
 /// What a connection tells the source.
@@ -73,16 +75,12 @@ const TOGETHER: usize = 256;
 /// Events that are kept until all subscriptions are answered, at most.
 const KEPT: usize = 500_000;
 
-/// How long two connections are read when one takes the other's place: messages that sum up a time, as those of books do, are
-/// not of the same times on both, and the first of the new one must reach back to the last of the old one.
-const OVERLAP: Duration = Duration::from_millis(1_200);
-
 /// A connection.
 pub(super) struct Connection {
     shared: Arc<Shared>,
     slot: usize,
     name: Arc<str>,
-    socket: Socket,
+    pub(super) socket: Socket,
     /// How the socket ended, while what came before is still to be decoded.
     ended: Option<Error>,
     decoder: Box<dyn Decoder>,
@@ -94,18 +92,18 @@ pub(super) struct Connection {
     next_request: u64,
     /// When the last thing came, and the last message.
     alive: Instant,
-    heard: Timestamp,
+    pub(super) heard: Timestamp,
     since: Instant,
     ping_at: Option<Instant>,
     answers_due: Instant,
     /// What has come and is not decoded.
     frames: Vec<Frame>,
     /// What is decoded and not handed over.
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     rejected: VecDeque<(Frame, Error)>,
-    refused: Vec<(Stream, String)>,
+    pub(super) refused: Vec<(Stream, String)>,
     /// Told when the venue says that it is going to end the connection.
-    leaving: Arc<Notify>,
+    pub(super) leaving: Arc<Notify>,
 }
 
 /// A message to be sent.
@@ -316,9 +314,16 @@ impl Connection {
         for frame in self.frames.drain(..) {
             let before = self.events.len();
             match self.decoder.decode(&frame, &mut self.events) {
-                Ok(Decoded::Data) => {}
-                Ok(Decoded::Control) => {
-                    if let Ok(text) = std::str::from_utf8(&frame.payload) {
+                // An answer to a subscription may also show that a message before it was lost.
+                Ok(decoded) => {
+                    let gaps = || {
+                        self.events[before..]
+                            .iter()
+                            .all(|event| matches!(event.data, Data::Gap(_)))
+                    };
+                    if (decoded == Decoded::Control || gaps())
+                        && let Ok(text) = std::str::from_utf8(&frame.payload)
+                    {
                         self.shared.protocol.control(text, &mut self.pending);
                     }
                 }
@@ -336,7 +341,7 @@ impl Connection {
 
     /// Hands what is decoded to the source. A pipeline that is too far behind ends the connection: what it misses is then
     /// known, and asked for later. Cancel-safe: nothing is taken out before there is room for it.
-    async fn hand_over(&mut self) -> Result<()> {
+    pub(super) async fn hand_over(&mut self) -> Result<()> {
         while !(self.events.is_empty() && self.rejected.is_empty() && self.refused.is_empty()) {
             let room = self.shared.room().await?;
             let slot = self.slot;
@@ -355,7 +360,7 @@ impl Connection {
     }
 
     /// Keeps what comes for so long.
-    async fn listen(&mut self, length: Duration) -> Result<()> {
+    pub(super) async fn listen(&mut self, length: Duration) -> Result<()> {
         let until = Instant::now() + length;
         let (_none, mut commands) = mpsc::channel(1);
         while Instant::now() < until {
@@ -372,7 +377,7 @@ impl Connection {
     }
 
     /// Takes what has come already, since another connection takes the place of this one.
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         let began = Instant::now();
         // A flood has no end.
         while self.ended.is_none() && began.elapsed() < Duration::from_secs(1) {
@@ -384,7 +389,7 @@ impl Connection {
     }
 
     /// When another connection is to take its place, if the venue ends it after a time.
-    fn hand_over_at(&self) -> Option<Instant> {
+    pub(super) fn hand_over_at(&self) -> Option<Instant> {
         // Early enough for a few attempts.
         self.shared.feed.lasts.map(|lasts| self.since + lasts - lasts / 20)
     }
@@ -414,100 +419,7 @@ impl Shared {
 /// The operation of the error that says that the pipeline was too slow.
 pub(super) const OVERFLOW: &str = "market.overflow";
 
-/// Keeps a connection with these streams, for ever.
-pub(super) async fn keep(
-    shared: Arc<Shared>,
-    slot: usize,
-    mut streams: Vec<Stream>,
-    mut commands: mpsc::Receiver<Command>,
-) {
-    let mut pauses = Pauses::endless(shared.retry);
-    loop {
-        let mut connection = loop {
-            match Connection::open(Arc::clone(&shared), slot, &streams).await {
-                Ok(connection) => break connection,
-                Err(error) => {
-                    let pause = pauses.after(&error).unwrap_or(shared.retry.longest_pause);
-                    let heard = Timestamp::now();
-                    if shared.reports.send(Report::Down { slot, heard, error }).await.is_err() {
-                        return;
-                    }
-                    sleep(pause).await;
-                }
-            }
-        };
-        let refused = std::mem::take(&mut connection.refused);
-        streams.retain(|stream| !refused.iter().any(|(refused, _)| refused == stream));
-        if shared.reports.send(Report::Up { slot, refused }).await.is_err() {
-            return;
-        }
-        let began = Instant::now();
-        let (heard, error) = hold(&shared, &mut connection, slot, &streams, &mut commands).await;
-        let reports = &shared.reports;
-        if reports.is_closed() || reports.send(Report::Down { slot, heard, error }).await.is_err() {
-            return;
-        }
-        // One that is lost at once, again and again, is not to be made again at once.
-        if began.elapsed() > shared.retry.longest_pause {
-            pauses.reset();
-        }
-        sleep(pauses.after(&failed("lost")).unwrap_or(shared.retry.longest_pause)).await;
-    }
-}
-
-/// Runs a connection, and has another one take its place before the venue ends it. Returns when one is lost.
-async fn hold(
-    shared: &Arc<Shared>,
-    connection: &mut Connection,
-    slot: usize,
-    streams: &[Stream],
-    commands: &mut mpsc::Receiver<Command>,
-) -> (Timestamp, Error) {
-    let mut pauses = Pauses::endless(shared.retry);
-    let mut at = connection.hand_over_at();
-    loop {
-        let leaving = Arc::clone(&connection.leaving);
-        let next = async {
-            match at {
-                Some(at) => tokio::select! {
-                    () = sleep_until(at) => {}
-                    () = leaving.notified() => {}
-                },
-                None => leaving.notified().await,
-            }
-            let mut next = Connection::open(Arc::clone(shared), slot, streams).await?;
-            next.listen(OVERLAP).await?;
-            Ok(next)
-        };
-        let next: Result<Connection> = tokio::select! {
-            biased;
-            error = connection.run(commands) => return (connection.heard, error),
-            next = next => next,
-        };
-        match next {
-            Ok(mut next) => {
-                // What the old one has sent comes first; what both have sent is told apart by who keeps it.
-                connection.drain();
-                if let Err(error) = connection.hand_over().await {
-                    return (connection.heard, error);
-                }
-                let heard = connection.heard;
-                next.events.retain(|event| {
-                    let of = crate::venue::Channel::of(&event.data);
-                    of.is_none_or(|channel| channel.is_repeatable()) || event.received > Some(heard)
-                });
-                at = next.hand_over_at();
-                std::mem::replace(connection, next).socket.close().await;
-            }
-            Err(error) => {
-                tracing::warn!(slot, %error, "the next connection could not be made yet");
-                at = Some(Instant::now() + pauses.after(&error).unwrap_or(shared.retry.longest_pause));
-            }
-        }
-    }
-}
-
 /// A failure of the connection, to be made again.
-fn failed(message: impl Into<String>) -> Error {
+pub(super) fn failed(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unavailable, "market.connection", message).with_retry(RetryAdvice::Backoff)
 }

@@ -16,8 +16,9 @@ use super::MarketConfig;
 use super::books::{Books, Wanted};
 use super::catch_up::{Behind, CatchUp};
 use super::client::Client;
-use super::connection::{self, Command, OVERFLOW, Report, Shared};
+use super::connection::{Command, OVERFLOW, Report, Shared};
 use super::fetch::{Fetched, Fetches, again};
+use super::keeper;
 use super::protocol::BookRepair;
 use super::seam::{Out, Plan, Rules, Seam};
 use crate::venue::{Channel, Stream};
@@ -172,7 +173,7 @@ impl Live {
                 self.routes[*route].slot = Some(slot);
             }
             let (commands, receiver) = mpsc::channel(1024);
-            let task = tokio::spawn(connection::keep(Arc::clone(&shared), slot, streams.to_vec(), receiver));
+            let task = tokio::spawn(keeper::keep(Arc::clone(&shared), slot, streams.to_vec(), receiver));
             self.slots.push(Slot {
                 routes,
                 commands,

@@ -2,7 +2,7 @@
 //!
 //! One machinery serves all venues: each of them is a [`Protocol`], which says what to ask and how to read the answer.
 //!
-//! - **Live** (`live`, `connection`, `books`): connections that are made again, subscriptions that are answered one by
+//! - **Live** (`live`, `keeper`, `connection`, `books`): connections that are made again, subscriptions that are answered one by
 //!   one, order books that are never told while they are broken.
 //! - **History** (`history`, `pages`): ranges, page by page, under the venue's budget.
 //! - **The seam** (`seam`): joins the two, at the start and after each lost connection.
@@ -17,6 +17,7 @@ mod config;
 mod connection;
 mod fetch;
 mod history;
+mod keeper;
 mod live;
 mod pages;
 pub(crate) mod protocol;

@@ -1,6 +1,6 @@
 //! What a host answers, and the errors that its status says.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use qicore_data::{Error, ErrorKind, RetryAdvice, Timestamp};
@@ -113,13 +113,20 @@ fn excerpt(text: &str) -> String {
 /// seconds, and has been under way: what is left of the time is no more than the clock's.
 pub(super) fn ahead(date: Option<&str>, now: Timestamp) -> Option<i64> {
     let date = httpdate::parse_http_date(date?).ok()?;
-    let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let date = date.duration_since(UNIX_EPOCH).ok()?;
     Some(i64::try_from(date.as_nanos()).ok()? - now.nanos())
 }
 
-/// The length that `Retry-After` asks for: seconds. Its other form, a date, is not sent by those who are asked here.
+/// The length that `Retry-After` asks for: seconds, or until a date.
 pub(super) fn retry_after(header: Option<&str>) -> Option<Duration> {
-    header?.trim().parse().ok().map(Duration::from_secs)
+    let header = header?.trim();
+    match header.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(header)
+            .ok()?
+            .duration_since(SystemTime::now())
+            .ok(),
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +141,34 @@ mod tests {
             body: body.as_bytes(),
         }
         .error(of_body)
+    }
+
+    #[test]
+    fn lengths_of_pauses() {
+        assert_eq!(retry_after(Some(" 7")), Some(Duration::from_secs(7)));
+        let later = SystemTime::now() + Duration::from_secs(100);
+        let wait = retry_after(Some(&httpdate::fmt_http_date(later))).unwrap();
+        assert!(
+            (Duration::from_secs(60)..=Duration::from_secs(100)).contains(&wait),
+            "{wait:?}"
+        );
+        for nothing in [
+            None,
+            Some(""),
+            Some("soon"),
+            Some("-1"),
+            Some("Sun, 06 Nov 1994 08:49:37 GMT"),
+        ] {
+            assert_eq!(retry_after(nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn how_far_a_clock_is_ahead() {
+        let now = Timestamp::from_nanos(784_111_777_250_000_000);
+        assert_eq!(ahead(Some("Sun, 06 Nov 1994 08:49:37 GMT"), now), Some(-250_000_000));
+        assert_eq!(ahead(Some("Sun, 06 Nov 1994 08:51:37 GMT"), now), Some(119_750_000_000));
+        assert_eq!((ahead(None, now), ahead(Some("today"), now)), (None, None));
     }
 
     #[test]

@@ -88,7 +88,11 @@ fn assert_book(venue: &LocalVenue, event: &Event, known: &OrderBook) {
 async fn market(kind: VenueKind) -> LocalVenue {
     venue(kind)
         .book_depth(40)
-        .book_interval(Duration::from_millis(60))
+        .book_interval(Duration::from_millis(match kind {
+            // Of what changes only the best levels are sent.
+            VenueKind::Kraken => 5,
+            _ => 20,
+        }))
         .start()
         .await
         .unwrap()

@@ -21,7 +21,9 @@ async fn replayed(files: &[PathBuf]) -> Vec<Event> {
 /// The same, with the reason of a frame that cannot be read.
 async fn replayed_until(files: &[PathBuf]) -> (Vec<Event>, Option<Error>) {
     let mut replay = Replay::new(files);
-    replay.open(Arc::new(FromStart)).await.unwrap();
+    if let Err(error) = replay.open(Arc::new(FromStart)).await {
+        return (Vec::new(), Some(error));
+    }
     let (mut events, mut cut) = (Vec::new(), None);
     loop {
         let next = tokio::time::timeout(PATIENCE, replay.next_batch(BatchLimit::default()))

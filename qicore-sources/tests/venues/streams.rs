@@ -15,7 +15,7 @@ use crate::logs::Logs;
 
 each_venue!(
     unknown_symbols_are_named refused_symbols_are_named symbols_taken_off_leave_the_others_alone
-    subscriptions_that_are_never_answered silent_subscriptions_are_made_anew
+    subscriptions_that_are_never_answered silent_subscriptions_are_made_anew many_messages_keep_the_limit
     messages_out_of_order_doubled_and_lost what_nobody_asked_for_is_dropped what_cannot_be_read_is_a_dead_letter
     a_venue_whose_clock_is_wrong restarts_continue_trades restarts_continue_candles
 );
@@ -139,6 +139,45 @@ async fn silent_subscriptions_are_made_anew(kind: VenueKind) {
         assert_eq!(log.open_connections(), 1);
         assert_no_violations(&venue);
     }
+}
+
+/// Twelve silent streams are asked for anew at once, twice: not faster than the venue takes messages.
+async fn many_messages_keep_the_limit(kind: VenueKind) {
+    let logs = Logs::gather();
+    let symbols: Vec<_> = (0..6).map(|number| format!("COIN{number}/{}", quote(kind))).collect();
+    let venue = venue(kind)
+        .symbols(&symbols)
+        .book_depth(20)
+        .limits(free(kind))
+        .start()
+        .await
+        .unwrap();
+    let mut source = source(kind, &venue, 6, &[Channel::Trades, Channel::Book]);
+    source.config_mut().stale_after = Duration::from_millis(500);
+    let mut source = opened(source).await;
+    let mut seen = Seen::default();
+    read(&mut source, &mut seen, |seen| seen.events.len() > 100)
+        .await
+        .unwrap();
+    venue.faults().mute(None, None);
+    let log = venue.log();
+    let sent = || {
+        log.connections()
+            .iter()
+            .map(|connection| connection.messages.len())
+            .sum::<usize>()
+    };
+    tokio::select! {
+        read = read(&mut source, &mut seen, |_| false) => panic!("{read:?}"),
+        () = until(|| sent() > 30) => venue.faults().unmute(),
+    }
+    let enough = seen.events.len() + 300;
+    read(&mut source, &mut seen, |seen| seen.events.len() > enough)
+        .await
+        .unwrap();
+    assert_trades(&venue, &seen.events);
+    assert_no_violations(&venue);
+    assert_eq!(log.connection_count(), 1, "{}", logs.told());
 }
 
 async fn messages_out_of_order_doubled_and_lost(kind: VenueKind) {

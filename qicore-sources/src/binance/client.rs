@@ -217,6 +217,9 @@ impl Protocol for Binance {
     }
 
     fn instruments(&self, symbols: &[Symbol]) -> Ask {
+        if symbols.is_empty() {
+            return ask("/api/v3/exchangeInfo".to_owned(), 20, Covers::All);
+        }
         let names: Vec<_> = symbols
             .iter()
             .map(|symbol| format!("%22{}%22", native(*symbol)))

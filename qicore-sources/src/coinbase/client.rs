@@ -228,11 +228,12 @@ impl Protocol for Coinbase {
             .iter()
             .map(|symbol| format!("product_ids={}", native(*symbol)))
             .collect();
-        ask(
-            ADVANCED,
-            format!("/api/v3/brokerage/market/products?{}", products.join("&")),
-            Covers::All,
-        )
+        let of = if products.is_empty() {
+            String::new()
+        } else {
+            format!("?{}", products.join("&"))
+        };
+        ask(ADVANCED, format!("/api/v3/brokerage/market/products{of}"), Covers::All)
     }
 }
 

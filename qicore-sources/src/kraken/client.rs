@@ -278,7 +278,12 @@ impl Protocol for Kraken {
 
     fn instruments(&self, symbols: &[Symbol]) -> Ask {
         let pairs: Vec<_> = symbols.iter().map(|symbol| pair(*symbol)).collect();
-        ask(format!("/0/public/AssetPairs?pair={}", pairs.join(",")), Covers::All)
+        let of = if pairs.is_empty() {
+            String::new()
+        } else {
+            format!("?pair={}", pairs.join(","))
+        };
+        ask(format!("/0/public/AssetPairs{of}"), Covers::All)
     }
 }
 

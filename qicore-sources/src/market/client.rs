@@ -73,11 +73,15 @@ impl Client {
         Ok(events)
     }
 
-    /// The descriptions of instruments, as the venue answered. Decoders that are given these know their names.
+    /// The descriptions of instruments, with the answers that they were in: decoders that are given those know the names.
+    /// Without symbols, of all instruments.
     ///
     /// # Errors
     /// [`Config`](ErrorKind::Config) that names the symbols that the venue does not have.
-    pub(super) async fn instruments(&self, symbols: &[Symbol]) -> Result<Vec<Answer>> {
+    pub(super) async fn instruments(&self, symbols: &[Symbol]) -> Result<Vec<(Vec<Event>, Answer)>> {
+        if symbols.is_empty() {
+            return Ok(vec![self.described(symbols).await?]);
+        }
         let mut answers = Vec::new();
         for symbols in symbols.chunks(INSTRUMENTS) {
             match self.described(symbols).await {
@@ -92,13 +96,13 @@ impl Client {
         Ok(answers)
     }
 
-    async fn described(&self, symbols: &[Symbol]) -> Result<Answer> {
+    async fn described(&self, symbols: &[Symbol]) -> Result<(Vec<Event>, Answer)> {
         let (events, answer) = self.ask(&self.protocol.instruments(symbols)).await?;
         let missing = symbols
             .iter()
             .find(|symbol| !events.iter().any(|event| event.symbol == **symbol));
         match missing {
-            None => Ok(answer),
+            None => Ok((events, answer)),
             Some(symbol) => {
                 let message = format!("the venue does not list {symbol}");
                 Err(Error::config("market.instruments", message))
@@ -127,6 +131,7 @@ impl Client {
 
 /// How often an answer that cannot be read is asked for again.
 const UNREADABLE: usize = 2;
+
 /// Whether the venue itself, and not some host that answers in its place, refuses a request.
 fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected) && error.operation() != "net.http"

@@ -24,6 +24,9 @@ pub struct MarketConfig {
     pub symbols: Vec<Symbol>,
     /// What is wanted of each of them: `trades`, `quotes`, `tickers`, `book`, `candles:1m`.
     pub channels: Vec<Channel>,
+    /// Whether the instruments are described first. With no channels that is all, as a table wants it; and with no symbols it is
+    /// all of the venue's.
+    pub instruments: bool,
     /// History from this time on. Quotes, tickers and books have none.
     pub from: Option<Timestamp>,
     /// History up to this time, and nothing live.
@@ -112,6 +115,7 @@ impl Default for MarketConfig {
         Self {
             symbols: Vec::new(),
             channels: Vec::new(),
+            instruments: false,
             from: None,
             to: None,
             open_candles: false,
@@ -143,10 +147,11 @@ impl MarketConfig {
     /// Whether it can be carried out, as far as can be told without asking the venue.
     pub(super) fn check(&self) -> Result<()> {
         let wrong = |setting: &str, message: &str| Err(unusable(setting, message));
-        if self.symbols.is_empty() {
+        let listing = self.instruments && self.channels.is_empty();
+        if self.symbols.is_empty() && !listing {
             return wrong("symbols", "symbols is empty: name instruments, such as \"BTC/USD\"");
         }
-        if self.channels.is_empty() {
+        if self.channels.is_empty() && !self.instruments {
             let message = "channels is empty: name some of trades, quotes, tickers, book, candles:1m";
             return wrong("channels", message);
         }
@@ -184,11 +189,11 @@ impl MarketConfig {
 
     /// All channels of all symbols, each once.
     pub(super) fn streams(&self) -> Vec<Stream> {
-        let mut streams: Vec<_> = self
-            .symbols
-            .iter()
-            .flat_map(|symbol| self.channels.iter().map(|channel| Stream::new(*symbol, *channel)))
-            .collect();
+        let of = |symbol: &Symbol| {
+            let symbol = *symbol;
+            self.channels.iter().map(move |channel| Stream::new(symbol, *channel))
+        };
+        let mut streams: Vec<_> = self.symbols.iter().flat_map(of).collect();
         streams.sort_unstable();
         streams.dedup();
         streams

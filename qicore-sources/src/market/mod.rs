@@ -27,8 +27,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use qicore_data::{
-    Batch, BatchLimit, Decoded, Decoder, Error, Event, Frame, Lane, Mistakes, Progress, Result, Resume, Settings,
-    Source, SourceCapabilities, Symbol, Timestamp,
+    Batch, BatchLimit, Decoded, Decoder, Error, Event, Frame, Lane, LaneEnd, Mistakes, Position, Progress, Result,
+    Resume, Settings, Source, SourceCapabilities, Symbol, Timestamp,
 };
 
 pub use capture::CaptureConfig;
@@ -77,6 +77,8 @@ pub struct Market {
     new: NewProtocol,
     name: &'static str,
     config: MarketConfig,
+    /// The instruments, where they are wanted: told before anything else, in a lane of their own.
+    listing: Option<Batch>,
     running: Running,
 }
 
@@ -106,6 +108,7 @@ impl Market {
             new,
             name,
             config,
+            listing: None,
             running: Running::Nothing,
         }
     }
@@ -157,6 +160,13 @@ impl Market {
     #[must_use]
     pub fn to(mut self, to: Timestamp) -> Self {
         self.config.to = Some(to);
+        self
+    }
+
+    /// The instruments are described first; with nothing else wanted, they are all that there is.
+    #[must_use]
+    pub fn instruments(mut self, instruments: bool) -> Self {
+        self.config.instruments = instruments;
         self
     }
 
@@ -302,9 +312,9 @@ impl Source for Market {
     }
 
     fn capabilities(&self) -> SourceCapabilities {
-        match self.config.to {
-            Some(_) => SourceCapabilities::default().replayable().finite(),
-            None => SourceCapabilities::default().catches_up(),
+        match self.config.to.is_some() || self.config.streams().is_empty() {
+            true => SourceCapabilities::default().replayable().finite(),
+            false => SourceCapabilities::default().catches_up(),
         }
     }
 
@@ -317,14 +327,20 @@ impl Source for Market {
             None => Tee::default(),
         };
         let client = Client::new(protocol, &self.config.net, tee.clone())?;
-        let instruments = client.instruments(&self.config.symbols).await?;
-        instruments.iter().for_each(|answer| tee.instruments(answer));
+        let described = client.instruments(&self.config.symbols).await?;
+        let (instruments, answers): (Vec<_>, Vec<_>) = described.into_iter().unzip();
+        answers.iter().for_each(|answer| tee.instruments(answer));
+        if self.config.instruments {
+            let mut instruments = instruments.concat();
+            let symbols = &self.config.symbols;
+            instruments.retain(|event| symbols.is_empty() || symbols.contains(&event.symbol));
+            self.listing = Some(listing(&client, instruments, resume.as_ref()).await?);
+        }
         self.running = match self.config.to {
+            _ if self.config.streams().is_empty() => Running::Nothing,
             Some(to) => Running::History(self.begin_history(client, rules, to, resume.as_ref()).await?),
             None => {
-                let live = self
-                    .begin_live(client, rules, (tee, instruments), resume.as_ref())
-                    .await?;
+                let live = self.begin_live(client, rules, (tee, answers), resume.as_ref()).await?;
                 Running::Live(Box::new(live))
             }
         };
@@ -332,6 +348,9 @@ impl Source for Market {
     }
 
     async fn next_batch(&mut self, limit: BatchLimit) -> Result<Option<Batch>> {
+        if let Some(listing) = self.listing.take() {
+            return Ok(Some(listing));
+        }
         match &mut self.running {
             Running::Nothing => Ok(None),
             Running::Live(live) => live.next_batch(limit).await.map(Some),
@@ -355,6 +374,15 @@ impl Source for Market {
         self.running = Running::Nothing;
         Ok(())
     }
+}
+
+/// The instruments as a batch. Each day has a lane, so that a run tells them once, and tomorrow's tells them anew.
+async fn listing(client: &Client, instruments: Vec<Event>, resume: &dyn Resume) -> Result<Batch> {
+    let (exchange, today) = (client.protocol.context().exchange, client.clock.now().date());
+    let lane = Lane::new(format!("{exchange}/instruments {today}"));
+    resume.checkpoint(&lane).await?;
+    let position = Position::at(instruments.len() as u64);
+    Ok(Batch::events(lane, instruments, position).ending(LaneEnd::Exhausted))
 }
 
 /// Rejects each frame with the reason that its channel carries: events are decoded where connections are.

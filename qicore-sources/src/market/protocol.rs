@@ -65,7 +65,7 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
         None
     }
 
-    /// The request for the description of these instruments.
+    /// The request for the description of these instruments; without any, of all.
     fn instruments(&self, symbols: &[Symbol]) -> Ask;
 }
 

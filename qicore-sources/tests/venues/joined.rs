@@ -8,7 +8,7 @@ use qicore_sources::Channel;
 
 use crate::common::{consecutive, each_venue, gather, ids, opened, source, venue};
 
-each_venue!(trades_run_on_over_lost_connections history_comes_first candles_run_on_over_lost_connections candles_are_built);
+each_venue!(trades_run_on_over_lost_connections history_comes_first candles_run_on_over_lost_connections candles_are_built instruments_alone_are_told_once);
 
 async fn trades_run_on_over_lost_connections(kind: VenueKind) {
     let venue = venue(kind).start().await.unwrap();
@@ -139,4 +139,15 @@ async fn candles_are_built(kind: VenueKind) {
     assert_eq!((*timestamp, bar.timeframe, bar.closed), (from, timeframe, true));
     assert_eq!(bar.high, truth.high.parse().unwrap());
     assert_eq!(bar.volume, truth.volume.parse().unwrap());
+}
+
+/// What a table wants: the instruments, and no more.
+async fn instruments_alone_are_told_once(kind: VenueKind) {
+    let venue = venue(kind).start().await.unwrap();
+    let new = |symbols| opened(source(kind, &venue, symbols, &[]).instruments(true));
+    for (symbols, told) in [(1, 1), (0, 2)] {
+        let events = gather(&mut new(symbols).await, |_| false).await;
+        let known = |event: &Event| matches!(&event.data, Data::Instrument(instrument) if instrument.active);
+        assert!(events.len() == told && events.iter().all(known), "{events:?}");
+    }
 }

@@ -30,7 +30,7 @@ pub(super) struct Binance {
 }
 
 impl Binance {
-    pub(super) fn new(config: &MarketConfig) -> Result<Arc<dyn Protocol>> {
+    pub(super) fn protocol(config: &MarketConfig) -> Result<Arc<dyn Protocol>> {
         let exchange = config.exchange.as_deref().unwrap_or("binance");
         let (rest, feed, weight) = match exchange {
             "binance" => ("https://api.binance.com", "wss://stream.binance.com:9443", 6000),

@@ -71,9 +71,9 @@ use crate::Market;
 
 /// Binance as a source: [`Market`] tells what it does.
 pub fn source() -> Market {
-    Market::new("binance", client::Binance::new)
+    Market::new("binance", client::Binance::protocol)
 }
 
 pub(crate) fn build(settings: &Settings) -> Result<Box<dyn Source>, Mistakes> {
-    Market::build("binance", client::Binance::new, settings)
+    Market::build("binance", client::Binance::protocol, settings)
 }

@@ -48,7 +48,7 @@ pub(super) struct Coinbase {
 }
 
 impl Coinbase {
-    pub(super) fn new(config: &MarketConfig) -> Result<Arc<dyn Protocol>> {
+    pub(super) fn protocol(config: &MarketConfig) -> Result<Arc<dyn Protocol>> {
         let exchange = config.exchange.as_deref().unwrap_or("coinbase");
         let context =
             VenueContext::new(exchange, "coinbase").map_err(|error| Error::config("coinbase", error.to_string()))?;

@@ -84,9 +84,9 @@ use crate::Market;
 
 /// Coinbase as a source: [`Market`] tells what it does.
 pub fn source() -> Market {
-    Market::new("coinbase", client::Coinbase::new)
+    Market::new("coinbase", client::Coinbase::protocol)
 }
 
 pub(crate) fn build(settings: &Settings) -> Result<Box<dyn Source>, Mistakes> {
-    Market::build("coinbase", client::Coinbase::new, settings)
+    Market::build("coinbase", client::Coinbase::protocol, settings)
 }

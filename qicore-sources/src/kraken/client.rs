@@ -38,7 +38,7 @@ pub(super) struct Kraken {
 }
 
 impl Kraken {
-    pub(super) fn new(config: &MarketConfig) -> Result<Arc<dyn Protocol>> {
+    pub(super) fn protocol(config: &MarketConfig) -> Result<Arc<dyn Protocol>> {
         let exchange = config.exchange.as_deref().unwrap_or("kraken");
         let context =
             VenueContext::new(exchange, "kraken").map_err(|error| Error::config("kraken", error.to_string()))?;

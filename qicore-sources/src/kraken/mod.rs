@@ -72,11 +72,11 @@ use crate::Market;
 
 /// Kraken as a source: [`Market`] tells what it does.
 pub fn source() -> Market {
-    Market::new("kraken", client::Kraken::new)
+    Market::new("kraken", client::Kraken::protocol)
 }
 
 pub(crate) fn build(settings: &Settings) -> Result<Box<dyn Source>, Mistakes> {
-    Market::build("kraken", client::Kraken::new, settings)
+    Market::build("kraken", client::Kraken::protocol, settings)
 }
 
 /// The error of a payload that is not what Kraken documents. What serde says may quote the payload at any length.

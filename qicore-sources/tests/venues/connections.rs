@@ -204,7 +204,7 @@ async fn half_open_connections(kind: VenueKind) {
 /// The venue would end them: others take their place before, and nobody notices.
 async fn handed_over_before_they_are_old(kind: VenueKind) {
     let limits = Limits {
-        max_age: Duration::from_secs(12),
+        max_age: Duration::from_secs(40),
         ..Limits::of(kind)
     };
     let venue = venue(kind).limits(limits).book_depth(40).start().await.unwrap();
@@ -220,8 +220,8 @@ async fn handed_over_before_they_are_old(kind: VenueKind) {
 async fn handed_over_when_the_venue_says_that_it_goes() {
     let kind = VenueKind::Binance;
     let limits = Limits {
-        max_age: Duration::from_secs(9),
-        shutdown_notice: Duration::from_millis(7800),
+        max_age: Duration::from_secs(40),
+        shutdown_notice: Duration::from_millis(38_500),
         ..Limits::of(kind)
     };
     let venue = venue(kind).limits(limits).book_depth(40).start().await.unwrap();

@@ -171,6 +171,14 @@ impl Builder {
         self
     }
 
+    /// Makes each REST answer once, and gives it again whenever the same is asked, at no cost of the budget and as if no time had
+    /// passed: for benches of clients that read the same history several times.
+    #[must_use]
+    pub fn keep_answers(mut self, on: bool) -> Self {
+        self.load.keep = on;
+        self
+    }
+
     /// Runs the venue on this many threads of its own instead of the caller's runtime: for benches, and for callers without a
     /// runtime ([`Builder::start_blocking`]).
     #[must_use]

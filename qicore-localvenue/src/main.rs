@@ -56,6 +56,9 @@ struct Arguments {
     /// The budget's window (Binance), or the time in which one request is earned back.
     #[arg(long, value_parser = duration, conflicts_with = "no_rest_budget")]
     rest_window: Option<Duration>,
+    /// Make each REST answer once, and give it again when the same is asked.
+    #[arg(long, requires = "no_rest_budget")]
+    keep_answers: bool,
     /// Trades sent after each subscription as fast as the socket takes them.
     #[arg(long, default_value_t = 0)]
     burst_frames: u64,
@@ -128,6 +131,7 @@ async fn main() -> io::Result<()> {
         .book_interval(arguments.book_interval)
         .clock_skew_ms(arguments.clock_skew_ms)
         .limits(arguments.limits())
+        .keep_answers(arguments.keep_answers)
         .burst_frames(arguments.burst_frames)
         .frames_per_second(arguments.frames_per_second)
         .tls(arguments.tls);

@@ -33,6 +33,8 @@ pub(crate) struct Load {
     pub(crate) burst: u64,
     /// Frames a second.
     pub(crate) rate: u64,
+    /// Whether REST answers are made once.
+    pub(crate) keep: bool,
 }
 
 /// What all connections of a venue share.
@@ -45,6 +47,7 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) load: Load,
     pub(crate) budget: Budget,
+    kept: http::Kept,
     /// Least time between two messages of an open bar, nanoseconds.
     pub(crate) candle_interval: i64,
     attempts: Budget,
@@ -66,6 +69,7 @@ impl Core {
                 Budget::bucket(limits.rest_budget, limits.rest_window, now)
             },
             attempts: Budget::window(limits.connections, Duration::from_secs(300), Duration::ZERO, now),
+            kept: http::Kept::default(),
             limits,
             load,
             candle_interval: i64::try_from(candle_interval.as_nanos()).unwrap_or(i64::MAX),

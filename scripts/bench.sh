@@ -4,6 +4,10 @@
 # With names, only the ratios whose name starts with one of them.
 # `timescale`, `clickhouse` and `kafka` need real servers: those that QICORE_POSTGRES_URL, QICORE_CLICKHOUSE_URL and
 # QICORE_KAFKA_BROKERS name, or ones that are started for them. `kafka` needs all three.
+# `venues` starts local venues, each a process of its own, and prints beside the ratios:
+#   CORE name X unit of a core …       for all the processor time that our process takes
+#   LATENCY name p50 … ms p99 … ms …   and the rate that was achieved
+#   SOAK name frames=… lost=… …
 set -euo pipefail
 cd "$(dirname "$0")/.."
 programs=${CARGO_TARGET_DIR:-target}/release
@@ -30,11 +34,18 @@ clickhouse() { store clickhouse clickhouse=QICORE_CLICKHOUSE_URL "$@"; }
 kafka() {
   store kafka kafka=QICORE_KAFKA_BROKERS,postgres=QICORE_POSTGRES_URL,clickhouse=QICORE_CLICKHOUSE_URL "$@"
 }
+venues() {
+  # One after the other: together they would be built with each other's features, and all else again.
+  cargo build --quiet --release -p qicore-localvenue
+  cargo build --quiet --release -p qicore-benches --bin venues
+  "$programs/venues" "$@"
+}
 
 case ${1:-} in
   timescale*) timescale "$@"; exit ;;
   clickhouse*) clickhouse "$@"; exit ;;
   kafka*) kafka "$@"; exit ;;
+  venues*) [ "$1" != venues ] || shift; venues "$@"; exit ;;
 esac
 cargo build --quiet --release -p qicore-benches --bin ratios
 ratios=$programs/ratios
@@ -46,3 +57,4 @@ done
 timescale
 clickhouse
 kafka
+venues

@@ -13,9 +13,11 @@ pub mod kinds;
 pub mod latency;
 pub mod messages;
 pub mod pipelines;
+pub mod process;
 pub mod ratio;
 pub mod rows;
 pub mod timescale;
+pub mod venues;
 
 /// What went wrong, in words.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     Limits, LocalVenue, VenueKind,
     market::{Config, Instrument, Market},
-    server::{Core, Tls, accept},
+    server::{Core, Load, Tls, accept},
 };
 
 /// A venue before it starts. Made by [`LocalVenue::builder`].
@@ -28,6 +28,7 @@ pub struct Builder {
     tls: bool,
     port: u16,
     limits: Limits,
+    load: Load,
     threads: usize,
 }
 
@@ -49,6 +50,7 @@ impl Builder {
             tls: false,
             port: 0,
             limits: Limits::of(kind),
+            load: Load::default(),
             threads: 0,
         };
         builder.history(2 * DAY)
@@ -156,6 +158,30 @@ impl Builder {
         self
     }
 
+    /// Sends each connection this many trades of its subscriptions as fast as the socket takes them, once it has said nothing for
+    /// 200 ms after a subscription: those behind the last one sent, even if their time has not come. They are made before the first
+    /// is sent, as one stretch of bytes, so that the venue is faster than its client. Faults leave them alone.
+    #[must_use]
+    pub fn burst_frames(mut self, frames: u64) -> Self {
+        self.load.burst = frames;
+        self
+    }
+
+    /// Sends each connection this many trades a second beyond those whose time has come, from its subscription on.
+    #[must_use]
+    pub fn frames_per_second(mut self, frames: u64) -> Self {
+        self.load.rate = frames;
+        self
+    }
+
+    /// Makes each REST answer once, and gives it again whenever the same is asked, at no cost of the budget and as if no time had
+    /// passed: for benches of clients that read the same history several times.
+    #[must_use]
+    pub fn keep_answers(mut self, on: bool) -> Self {
+        self.load.keep = on;
+        self
+    }
+
     /// Runs the venue on this many threads of its own instead of the caller's runtime: for benches, and for callers without a
     /// runtime ([`Builder::start_blocking`]).
     #[must_use]
@@ -204,7 +230,13 @@ impl Builder {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let core = Arc::new(Core::new(self.kind, market, self.limits, self.candle_interval));
+        let core = Arc::new(Core::new(
+            self.kind,
+            market,
+            self.limits,
+            self.load,
+            self.candle_interval,
+        ));
         let runtime = if self.threads == 0 {
             None
         } else {

@@ -8,9 +8,9 @@ use std::{
 
 use chrono::DateTime;
 use clap::Parser;
-use qicore_localvenue::{ChaosConfig, Limits, LocalVenue, VenueKind};
+use qicore_localvenue::{ChaosConfig, Faults, Limits, LocalVenue, Log, VenueKind};
 
-/// A local venue for tests: REST, WebSocket and `/_truth/{now,trades,candles}` on one port of loopback.
+/// A local venue for tests: REST, WebSocket and `/_truth/{now,trades,candles,log}` on one port of loopback.
 #[derive(Debug, Parser)]
 #[command(name = "qicore-localvenue", version)]
 struct Arguments {
@@ -53,6 +53,27 @@ struct Arguments {
     /// No REST budget.
     #[arg(long)]
     no_rest_budget: bool,
+    /// REST budget instead of the venue's: weight of a window (Binance), or requests of a burst.
+    #[arg(long, conflicts_with = "no_rest_budget")]
+    rest_budget: Option<u32>,
+    /// The budget's window (Binance), or the time in which one request is earned back.
+    #[arg(long, value_parser = duration, conflicts_with = "no_rest_budget")]
+    rest_window: Option<Duration>,
+    /// Make each REST answer once, and give it again when the same is asked.
+    #[arg(long, requires = "no_rest_budget")]
+    keep_answers: bool,
+    /// Trades sent after each subscription as fast as the socket takes them.
+    #[arg(long, default_value_t = 0)]
+    burst_frames: u64,
+    /// Trades a second to each connection, beyond those of the market.
+    #[arg(long, default_value_t = 0)]
+    frames_per_second: u64,
+    /// Time between two disconnections of all connections, by reset, FIN and close frame in turn.
+    #[arg(long, value_parser = duration)]
+    disconnect_every: Option<Duration>,
+    /// How many of them; each waits until there is a WebSocket.
+    #[arg(long, default_value_t = u64::MAX, requires = "disconnect_every")]
+    disconnects: u64,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -73,6 +94,35 @@ fn instant(text: &str) -> Result<i64, String> {
     time.timestamp_nanos_opt().ok_or_else(|| "out of range".to_owned())
 }
 
+impl Arguments {
+    fn limits(&self) -> Limits {
+        let limits = Limits::of(self.venue);
+        if self.no_rest_budget {
+            return limits.without_rest_budget();
+        }
+        Limits {
+            rest_budget: self.rest_budget.unwrap_or(limits.rest_budget),
+            rest_window: self.rest_window.unwrap_or(limits.rest_window),
+            ..limits
+        }
+    }
+}
+
+/// Ends all connections so many times, each time when there is one.
+async fn disconnect(log: Log, faults: Faults, every: Duration, times: u64) {
+    for turn in 0..times {
+        tokio::time::sleep(every).await;
+        while log.open_connections() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        match turn % 3 {
+            0 => faults.reset_all(),
+            1 => faults.drop_all(),
+            _ => faults.close_all(1001, "going away"),
+        }
+    }
+}
+
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -86,7 +136,6 @@ fn main() -> io::Result<()> {
 }
 
 async fn run(arguments: Arguments) -> io::Result<()> {
-    let limits = Limits::of(arguments.venue);
     let mut builder = LocalVenue::builder(arguments.venue)
         .port(arguments.port)
         .symbols(&arguments.symbols)
@@ -94,11 +143,10 @@ async fn run(arguments: Arguments) -> io::Result<()> {
         .trade_interval(arguments.trade_interval)
         .book_interval(arguments.book_interval)
         .clock_skew_ms(arguments.clock_skew_ms)
-        .limits(if arguments.no_rest_budget {
-            limits.without_rest_budget()
-        } else {
-            limits
-        })
+        .limits(arguments.limits())
+        .keep_answers(arguments.keep_answers)
+        .burst_frames(arguments.burst_frames)
+        .frames_per_second(arguments.frames_per_second)
         .tls(arguments.tls);
     if let Some(start) = arguments.start {
         builder = builder.start_at(start);
@@ -113,6 +161,9 @@ async fn run(arguments: Arguments) -> io::Result<()> {
             ..ChaosConfig::default()
         };
         venue.faults().chaos(seed, &chaos);
+    }
+    if let Some(every) = arguments.disconnect_every {
+        tokio::spawn(disconnect(venue.log(), venue.faults(), every, arguments.disconnects));
     }
     let mut stdout = io::stdout();
     writeln!(stdout, "http={} ws={}", venue.http_url(), venue.ws_url())?;

@@ -11,6 +11,7 @@ use qicore::prelude::*;
 use qicore::sources::generator::Generator;
 use qicore::testkit::{Fault, FaultySink};
 use qicore_benches::Result;
+use qicore_benches::process::resident;
 
 const EVENTS: u64 = 10_000_000;
 /// Millions of events wait before a lane when the generator ends, since it names 256 of them in a frame.
@@ -83,15 +84,4 @@ fn note(read: u64, events: u64) -> Result<f64> {
         read * 100 / events.max(1)
     )?;
     Ok(resident)
-}
-
-/// The process's resident memory in MiB.
-fn resident() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: f64 = line
-        .and_then(|line| line.split_whitespace().next())
-        .ok_or("no VmRSS in /proc/self/status")?
-        .parse()?;
-    Ok(kib / 1024.0)
 }

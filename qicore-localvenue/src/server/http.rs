@@ -1,6 +1,13 @@
 //! REST: requests, answers, and the faults between them.
 
-use std::{convert::Infallible, io, io::Write, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    io::Write,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -24,6 +31,31 @@ pub(crate) enum RowFault {
     Outside,
     /// No rows.
     Empty,
+}
+
+/// Answers that were made before, packed, by path and query.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(Mutex<HashMap<String, Bytes>>);
+
+impl Kept {
+    /// The answer of a path and query, made if it is the first time.
+    fn get(&self, target: &str, make: impl FnOnce() -> Answer) -> Result<Response<Body>, io::Error> {
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept().get(target).cloned();
+        let packed = match found {
+            Some(packed) => packed,
+            None => {
+                let answer = make();
+                if answer.status != 200 {
+                    return Ok(plain(answer));
+                }
+                let packed = Bytes::from(pack(&answer.body)?);
+                kept().insert(target.to_owned(), packed.clone());
+                packed
+            }
+        };
+        respond(&Answer::ok(""), true, packed.len(), full(packed))
+    }
 }
 
 /// A request as venues see it.
@@ -152,7 +184,7 @@ pub(super) async fn answer(core: Arc<Core>, request: &hyper::Request<Incoming>) 
         _ => None,
     };
     let own = (core.clone(), method.to_owned(), path.to_owned());
-    let mut answer = computed(move || {
+    let make = move || {
         let (core, method, path) = &own;
         core.rest(&Request {
             method,
@@ -160,8 +192,16 @@ pub(super) async fn answer(core: Arc<Core>, request: &hyper::Request<Incoming>) 
             query,
             rows,
         })
-    })
-    .await?;
+    };
+    let accepts = request
+        .headers()
+        .get(ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if core.load.keep && fault.is_none() && accepts.contains("gzip") {
+        return core.kept.get(target, make);
+    }
+    let mut answer = computed(make).await?;
     if answer.status == 200 && fault != Some(HttpFault::EmptyPage) {
         let same = fault == Some(HttpFault::SamePage);
         if let Some(page) = core.faults.page(path, &answer.body, same) {
@@ -169,11 +209,6 @@ pub(super) async fn answer(core: Arc<Core>, request: &hyper::Request<Incoming>) 
         }
     }
     core.log.answered(record, answer.status);
-    let accepts = request
-        .headers()
-        .get(ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
     broken(answer, fault, accepts.contains("gzip"))
 }
 

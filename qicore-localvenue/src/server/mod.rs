@@ -1,6 +1,7 @@
 //! The server under every venue: one port for REST and WebSocket, faults and log. What is said on it is the venues' part.
 
 mod budget;
+mod burst;
 mod connection;
 mod http;
 mod sender;
@@ -25,6 +26,17 @@ pub(crate) use tls::Tls;
 
 use crate::{Faults, Limits, Log, Market, VenueKind};
 
+/// What connections are sent beyond the market's own pace.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Load {
+    /// Frames after each subscription.
+    pub(crate) burst: u64,
+    /// Frames a second.
+    pub(crate) rate: u64,
+    /// Whether REST answers are made once.
+    pub(crate) keep: bool,
+}
+
 /// What all connections of a venue share.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -33,7 +45,9 @@ pub(crate) struct Core {
     pub(crate) faults: Faults,
     pub(crate) log: Log,
     pub(crate) limits: Limits,
+    pub(crate) load: Load,
     pub(crate) budget: Budget,
+    kept: http::Kept,
     /// Least time between two messages of an open bar, nanoseconds.
     pub(crate) candle_interval: i64,
     attempts: Budget,
@@ -42,7 +56,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(kind: VenueKind, market: Market, limits: Limits, candle_interval: Duration) -> Self {
+    pub(crate) fn new(kind: VenueKind, market: Market, limits: Limits, load: Load, candle_interval: Duration) -> Self {
         let now = Instant::now();
         Self {
             kind,
@@ -55,7 +69,9 @@ impl Core {
                 Budget::bucket(limits.rest_budget, limits.rest_window, now)
             },
             attempts: Budget::window(limits.connections, Duration::from_secs(300), Duration::ZERO, now),
+            kept: http::Kept::default(),
             limits,
+            load,
             candle_interval: i64::try_from(candle_interval.as_nanos()).unwrap_or(i64::MAX),
             connections: AtomicU64::new(0),
             stopping: watch::Sender::new(false),

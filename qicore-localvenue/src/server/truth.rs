@@ -12,7 +12,8 @@ pub(super) fn answer(core: &Core, path: &str, query: &Query) -> Answer {
         "/_truth/now" => now(core),
         "/_truth/trades" => trades(core, query),
         "/_truth/candles" => candles(core, query),
-        _ => Err("unknown: now, trades or candles".to_owned()),
+        "/_truth/log" => log(core),
+        _ => Err("unknown: now, trades, candles or log".to_owned()),
     };
     match body {
         Ok(body) => Answer::ok(body).header("Content-Type", "application/x-ndjson"),
@@ -37,6 +38,45 @@ fn lines<T: Serialize>(rows: &[T]) -> Result<String, String> {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// What clients did, in numbers.
+#[derive(Serialize)]
+struct Seen {
+    requests: usize,
+    /// Answered 429 or 418.
+    limited: usize,
+    connections: usize,
+    /// Ended by a fault that was asked for.
+    faults: usize,
+    /// Data messages sent.
+    sent: u64,
+    violations: Vec<String>,
+}
+
+fn log(core: &Core) -> Result<String, String> {
+    let requests = core.log.requests();
+    let connections = core.log.connections();
+    let by_fault = |reason: &str| reason == "fault" || reason == "going away";
+    lines(&[Seen {
+        requests: requests.len(),
+        limited: requests
+            .iter()
+            .filter(|request| matches!(request.status, 418 | 429))
+            .count(),
+        connections: connections.len(),
+        faults: connections
+            .iter()
+            .filter(|connection| by_fault(&connection.reason))
+            .count(),
+        sent: connections.iter().map(|connection| connection.sent).sum(),
+        violations: core
+            .log
+            .violations()
+            .into_iter()
+            .map(|violation| violation.what)
+            .collect(),
+    }])
 }
 
 #[derive(Serialize)]

@@ -14,7 +14,7 @@ use hyper::{
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
 };
 use hyper_util::rt::TokioIo;
-use tokio::sync::broadcast;
+use tokio::{io::AsyncWriteExt, sync::broadcast};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -26,6 +26,7 @@ use tokio_tungstenite::{
 
 use super::{
     Answer, Core, Outbox, Query, Session, Verdict,
+    burst::{Burst, frames},
     connection::{Alive, ended, killed},
     http::{Body, plain},
     sender::Sender,
@@ -35,6 +36,8 @@ use super::{
 use crate::faults::{Command, Handshake};
 
 const TICK: Duration = Duration::from_millis(10);
+/// How often a connection with a rate of its own is sent what is due: clients are to see a flow, not bursts.
+const PACE: Duration = Duration::from_millis(1);
 
 pub(super) fn is_upgrade(request: &hyper::Request<Incoming>) -> bool {
     let upgrade = request.headers().get(UPGRADE).and_then(|value| value.to_str().ok());
@@ -110,14 +113,18 @@ struct Connection {
     opened: Instant,
     /// Last traffic in either direction.
     traffic: Instant,
-    last_tick: Instant,
+    burst: Burst,
+    /// Until when the frames of `rate` are sent.
+    paced: Instant,
     /// Times of the client's messages in the last second.
     recent: VecDeque<Instant>,
     next_ping: Option<Instant>,
     ping_sent: Option<(Instant, Bytes)>,
     subscribed_once: bool,
     announced: bool,
+    /// Frames a second beyond the market's own, and the part of one that is due.
     rate: u64,
+    owed: f64,
 }
 
 impl Connection {
@@ -127,6 +134,7 @@ impl Connection {
         let now = Instant::now();
         Self {
             next_ping: core.limits.ping_interval.map(|every| now + every),
+            rate: core.load.rate,
             core,
             id,
             session,
@@ -134,12 +142,13 @@ impl Connection {
             sender: Sender::default(),
             opened: now,
             traffic: now,
-            last_tick: now,
+            burst: Burst::default(),
+            paced: now,
             recent: VecDeque::new(),
             ping_sent: None,
             subscribed_once: false,
             announced: false,
-            rate: 0,
+            owed: 0.0,
         }
     }
 
@@ -181,11 +190,16 @@ impl Connection {
         let mut commands = self.core.faults.subscribe();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut pace = tokio::time::interval(PACE);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut out = Outbox::default();
         self.session.opened(self.core.market.now(), &mut out);
         loop {
             if let Some(end) = self.send(&mut out, socket).await {
                 return end;
+            }
+            if self.burst.take(Instant::now()) && self.burst(socket).await.is_err() {
+                return End::Silent("client vanished");
             }
             while self.core.faults.is_half_open() {
                 tokio::time::sleep(TICK).await;
@@ -200,6 +214,7 @@ impl Connection {
                 command = commands.recv() => if let Some(end) = self.command(command, &mut out) {
                     return end;
                 },
+                _ = pace.tick(), if self.rate > 0 => self.pace(&mut out),
                 _ = ticks.tick() => if let Some(end) = self.tick(&mut out) {
                     return end;
                 },
@@ -261,6 +276,7 @@ impl Connection {
             Message::Text(text) => {
                 self.core.log.message(self.id, &text);
                 self.session.message(&text, self.core.market.now(), out);
+                self.burst.said(self.session.streams(), now);
             }
             Message::Pong(payload) => match self.ping_sent.take() {
                 Some((_, sent)) if sent == payload => {}
@@ -286,7 +302,7 @@ impl Connection {
                 self.session.revised(&symbol, &timeframe, open, clock, out);
             }
             Command::Burst(frames) => out.ahead(self.session.ahead(frames)),
-            Command::Rate(frames) => self.rate = frames,
+            Command::Rate(frames) => (self.rate, self.paced) = (frames, now),
             Command::Reset | Command::Fin => {}
         }
         None
@@ -295,12 +311,35 @@ impl Connection {
     fn tick(&mut self, out: &mut Outbox) -> Option<End> {
         let (now, clock) = (Instant::now(), self.core.market.now());
         self.session.tick(clock, out);
-        if self.rate > 0 {
-            let passed = now.duration_since(self.last_tick).as_secs_f64();
-            out.ahead(self.session.ahead((self.rate as f64 * passed).round() as u64));
-        }
-        self.last_tick = now;
         self.rules(now, clock, out)
+    }
+
+    /// Sends what the rate asks for.
+    fn pace(&mut self, out: &mut Outbox) {
+        let now = Instant::now();
+        self.owed += self.rate as f64 * now.duration_since(self.paced).as_secs_f64();
+        self.paced = now;
+        out.ahead(self.session.ahead(self.owed as u64));
+        self.owed = self.owed.fract();
+    }
+
+    /// Sends the burst. Everything before it has been flushed: its bytes go straight to the stream below.
+    async fn burst<S>(&mut self, socket: &mut WebSocketStream<S>) -> std::io::Result<()>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    {
+        let texts = self.session.ahead(self.core.load.burst);
+        if texts.is_empty() {
+            return Ok(());
+        }
+        self.sender.sent += texts.len() as u64;
+        let bytes = frames(&texts);
+        drop(texts);
+        socket.get_mut().write_all(&bytes).await?;
+        self.traffic = Instant::now();
+        let sent = self.sender.sent;
+        self.core.log.connection(self.id, |connection| connection.sent = sent);
+        Ok(())
     }
 
     /// Pings, ages and idleness.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use futures_util::FutureExt;
 use qicore_data::{
     BatchPolicy, Checkpoint, Delivery, Error, ErrorKind, Event, Lane, Lineage, Receipt, Result, RetryAdvice, Verdict,
 };
@@ -132,13 +133,16 @@ impl Outlet {
     pub(super) async fn run(mut self) -> Result<()> {
         loop {
             let next = match self.wake_at() {
-                Some(at) => timeout_at(at, self.items.recv()).await,
-                None => Ok(self.items.recv().await),
+                // What is due is done once nothing else is there. A timer would end no sooner than its next tick, a
+                // millisecond later.
+                Some(at) if at <= Instant::now() => self.items.recv().now_or_never(),
+                Some(at) => timeout_at(at, self.items.recv()).await.ok(),
+                None => Some(self.items.recv().await),
             };
             match next {
-                Ok(Some(item)) => self.take(item).await?,
-                Ok(None) => break,
-                Err(_) => self.due().await?,
+                Some(Some(item)) => self.take(item).await?,
+                Some(None) => break,
+                None => self.due().await?,
             }
         }
         // Without the checkpoint that was to end it, after a failure elsewhere, it can only be read again.

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The breadth adapter against a local Kraken: builds both (minutes, of CPU and the first time), asks through CCXT for candles, trades
-# and tickers, and compares them with the venue's truth. Numbers must be the same floats. Needs curl. CI does not run it.
+# The breadth adapter against a local Kraken: builds both (minutes), asks through CCXT for candles, trades and tickers, and
+# compares them with the venue's truth. Numbers must be the same floats. Needs curl. CI does not run it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 programs=$CARGO_TARGET_DIR/debug
 work=$(mktemp -d)
-venue=
-trap '[ -z "$venue" ] || kill "$venue"; rm -rf "$work"' EXIT
+venue='' live=''
+trap 'kill $venue $live 2>/dev/null; rm -rf "$work"' EXIT
 
 time cargo build --locked --manifest-path qicore-ccxt/Cargo.toml --features ccxt-kraken --example candles
 cargo build --quiet -p qicore-localvenue
@@ -65,6 +65,7 @@ live=$!
 sleep 8
 kill $live
 wait $live || true
+live=
 for kind in ticker trade; do
   echo "live: $(grep -c "\"type\":\"$kind\"" "$work/live") $kind events"
 done

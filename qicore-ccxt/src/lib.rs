@@ -20,9 +20,9 @@
 //! - **Gaps**: when an exchange answers with trades that do not reach back to those seen before (it only has the newest),
 //!   a `gap` of reason `provider` tells it. Where it has no history that old in the first place, or no bars for a while,
 //!   CCXT does not tell the difference from a market without trades, and neither does this crate.
-//! - **Errors of CCXT are panics** that it catches itself: each prints through the process's panic hook, and a build with
-//!   `panic = "abort"` dies of the first one.
-//! - **Build**: about three minutes of CPU for one exchange in debug, a quarter of an hour in release; all of them take
+//! - **Errors of CCXT are panics** that it catches itself: each prints through the process's panic hook, with whole URLs,
+//!   and a build with `panic = "abort"` dies of the first one. A program with an API key sets a hook that leaves them out.
+//! - **Build**: two to three minutes of CPU for one exchange in debug, a quarter of an hour in release; all of them take
 //!   19 GB of memory. One cargo feature for each exchange: `ccxt-kraken`, `ccxt-okx`, …
 //!
 //! ```

@@ -101,6 +101,29 @@ async fn ohlc_gives_the_newest_720_and_fills_empty_minutes() {
 }
 
 #[tokio::test]
+async fn assets_are_those_of_the_pairs() {
+    let venue = builder().start().await.unwrap();
+    let answer = json(&venue, "/0/public/Assets").await;
+    let assets = answer["result"].as_object().unwrap();
+    assert_eq!(assets.keys().collect::<Vec<_>>(), ["XETH", "XXBT", "ZUSD"]);
+    assert_eq!(assets["XXBT"]["altname"], "XBT");
+}
+
+#[tokio::test]
+async fn trades_behind_a_time_in_seconds_or_nanoseconds() {
+    let venue = builder().start().await.unwrap();
+    let second = venue.market().now() / SECOND - 100;
+    let mut pages = Vec::new();
+    for since in [second, second * SECOND] {
+        let page = json(&venue, &format!("/0/public/Trades?pair=XBTUSD&count=5&since={since}")).await;
+        pages.push(page["result"]["XXBTZUSD"].clone());
+    }
+    assert_eq!(pages[0], pages[1]);
+    let first = pages[0][0][2].as_f64().unwrap() - second as f64;
+    assert!((0.0..10.0).contains(&first), "{first}");
+}
+
+#[tokio::test]
 async fn trades_page_by_last() {
     let venue = builder().start().await.unwrap();
     let (mut since, mut id) = ("0".to_owned(), 0);

@@ -65,7 +65,8 @@ named! {
         /// As the venue sent it, or built from a whole interval of trades.
         High "high",
         /// Derived from less than a whole interval: built from its later part, or carried forward over an empty one. Or its
-        /// instrument is not known or not traded, so that the event could not be compared with it.
+        /// instrument is not known or not traded, so that the event could not be compared with it. Or its numbers came as
+        /// floats.
         Medium "medium",
         /// It breaks a validation rule that is set to mark.
         Low "low",

@@ -3,7 +3,7 @@
 use crate::market::{Instrument, Timeframe};
 
 /// An asset as REST calls it in names of pairs: BTC is XBT, DOGE is XDG.
-fn short(asset: &str) -> &str {
+pub(super) fn short(asset: &str) -> &str {
     match asset {
         "BTC" => "XBT",
         "DOGE" => "XDG",

@@ -1,5 +1,7 @@
 //! Kraken's public REST.
 
+use std::collections::BTreeSet;
+
 use super::{names, wire};
 use crate::{
     market::{Market, Series, times},
@@ -12,12 +14,15 @@ const SECOND: i64 = 1_000_000_000;
 /// Rows of `/OHLC`, whatever `since` says.
 const MOST_BARS: usize = 720;
 const MOST_TRADES: i64 = 1_000;
+/// A `since` of `/Trades` below this is in seconds.
+const LEAST_NANOSECONDS: i64 = 1_000_000_000_000;
 /// Book updates that `/Spread` looks at.
 const SPREADS: u64 = 200;
 
 /// The result, or the error's text.
 pub(super) fn answer(core: &Core, request: &Request<'_>, endpoint: &str) -> Result<String, &'static str> {
     let allowed: &[&str] = match endpoint {
+        "Assets" => &["asset", "aclass", "assetVersion"],
         "AssetPairs" => &["pair", "info", "country_code", "assetVersion", "aclass_base"],
         "OHLC" => &["pair", "interval", "since", "asset_class"],
         "Trades" => &["pair", "since", "count", "asset_class"],
@@ -34,6 +39,7 @@ pub(super) fn answer(core: &Core, request: &Request<'_>, endpoint: &str) -> Resu
             Ok(format!(r#"{{"unixtime":{},"rfc1123":"{date}"}}"#, now / SECOND))
         }
         "SystemStatus" => Ok(format!(r#"{{"status":"online","timestamp":"{}"}}"#, times::micros(now))),
+        "Assets" => Ok(assets(core)),
         "AssetPairs" => {
             let rows: Vec<_> = several(core, request)?
                 .iter()
@@ -48,6 +54,15 @@ pub(super) fn answer(core: &Core, request: &Request<'_>, endpoint: &str) -> Resu
         "Spread" => spread(core, request, now),
         _ => Err("EGeneral:Unknown method"),
     }
+}
+
+/// The assets of all pairs, each once. Which ones are asked for is not looked at.
+fn assets(core: &Core) -> String {
+    let listed = core.market.listed().map(|series| &series.instrument);
+    let rows: BTreeSet<_> = listed
+        .flat_map(|instrument| [instrument.base(), instrument.quote()].map(wire::listed_asset))
+        .collect();
+    format!("{{{}}}", rows.into_iter().collect::<Vec<_>>().join(","))
 }
 
 fn find<'a>(core: &'a Core, name: &str) -> Result<&'a Series, &'static str> {
@@ -101,7 +116,7 @@ fn ohlc(core: &Core, request: &Request<'_>, now: i64) -> Result<String, &'static
     ))
 }
 
-/// Trades behind `since` (nanoseconds), oldest first, or the newest. `last` is where the next page begins.
+/// Trades behind `since` (nanoseconds, or seconds as in the example of Kraken's documentation), oldest first, or the newest. `last` is where the next page begins.
 fn trades(core: &Core, request: &Request<'_>, now: i64) -> Result<String, &'static str> {
     let series = one(core, request)?;
     let count = number(request, "count")?.unwrap_or(MOST_TRADES);
@@ -111,7 +126,10 @@ fn trades(core: &Core, request: &Request<'_>, now: i64) -> Result<String, &'stat
     }
     let count = count.clamp(1, MOST_TRADES) as u64;
     let newest = core.market.last(series, now);
-    let since = number(request, "since")?;
+    let since = number(request, "since")?.map(|since| match since {
+        ..LEAST_NANOSECONDS => since.saturating_mul(SECOND),
+        _ => since,
+    });
     let mut first = match since {
         Some(since) => core.market.first_behind(series, since),
         None => (newest + 1).saturating_sub(count).max(1),

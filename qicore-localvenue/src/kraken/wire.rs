@@ -103,6 +103,15 @@ pub(super) fn ticker_value(instrument: &Instrument, day: &Day, book: &Book) -> S
     )
 }
 
+/// An entry of `/Assets`.
+pub(super) fn listed_asset(name: &str) -> String {
+    format!(
+        r#""{}":{{"aclass":"currency","altname":"{}","decimals":10,"display_decimals":5,"status":"enabled"}}"#,
+        names::asset(name),
+        names::short(name),
+    )
+}
+
 /// A pair of `/AssetPairs`.
 pub(super) fn pair(instrument: &Instrument) -> String {
     format!(

@@ -77,6 +77,7 @@ pub struct Market {
     name: &'static str,
     config: MarketConfig,
     running: Running,
+    tee: Tee,
 }
 
 /// What is running.
@@ -106,6 +107,7 @@ impl Market {
             name,
             config,
             running: Running::Nothing,
+            tee: Tee::default(),
         }
     }
 
@@ -300,6 +302,7 @@ impl Source for Market {
             Some(capture) => Tee::new(capture, protocol.context().exchange.as_str())?,
             None => Tee::default(),
         };
+        self.tee = tee.clone();
         let client = Client::new(protocol, &self.config.net, tee.clone())?;
         let instruments = client.instruments(&self.config.symbols).await?;
         instruments.iter().for_each(|answer| tee.instruments(answer));
@@ -337,6 +340,7 @@ impl Source for Market {
 
     async fn close(&mut self) -> Result<()> {
         self.running = Running::Nothing;
+        std::mem::take(&mut self.tee).finish().await;
         Ok(())
     }
 }

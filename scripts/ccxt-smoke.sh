@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 programs=$CARGO_TARGET_DIR/debug
 work=$(mktemp -d)
 venue='' live=''
-trap 'kill $venue $live 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill $venue $live 2>/dev/null || true; rm -rf "$work"' EXIT
 
 time cargo build --locked --manifest-path qicore-ccxt/Cargo.toml --features ccxt-kraken --example candles
 cargo build --quiet -p qicore-localvenue
@@ -30,8 +30,8 @@ columns() {
 same() { # WHAT FOUND EXPECTED
   paste -d '\n' "$2" "$3" | awk -v what="$1" '
     NR % 2 { split($0, found, " "); fields = NF; next }
-    { for (at = 1; at <= NF || at <= fields; at++) if (found[at] != $at) { print what ": " found[at] " is not " $at " in " $0; exit 1 } }
-    END { print what ": " NR / 2 " the same"; exit NR == 0 }'
+    { for (at = 1; at <= NF || at <= fields; at++) if (found[at] != $at) { print what ": " found[at] " is not " $at " in " $0; wrong = 1; exit } }
+    END { if (!wrong) print what ": " NR / 2 " the same"; exit wrong || NR == 0 }'
   [ "$(wc -l <"$2")" = "$(wc -l <"$3")" ] || { echo "$1: $(wc -l <"$2") rows, expected $(wc -l <"$3")"; return 1; }
 }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use qicore_data::{Error, Result, Timestamp, settings};
 use serde::Deserialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
+use tokio::sync::oneshot;
 use zstd::stream::write::AutoFinishEncoder;
 
 use crate::net::Answer;
@@ -72,12 +73,14 @@ enum Record {
     Connect(Arc<str>, Timestamp),
     Sent(Arc<str>, Timestamp, String),
     Received(Arc<str>, Timestamp, Bytes),
+    /// Nothing comes any more; told when the file is complete.
+    End(oneshot::Sender<()>),
 }
 
 impl Record {
     fn connection(&self) -> &str {
         match self {
-            Self::Answer(..) => "http",
+            Self::Answer(..) | Self::End(_) => "http",
             Self::Connect(conn, _) | Self::Sent(conn, ..) | Self::Received(conn, ..) => conn,
         }
     }
@@ -138,6 +141,18 @@ impl Tee {
         }
     }
 
+    /// Completes the file: whoever has closed the source can read it. What comes afterwards, of requests that were under way,
+    /// is left out.
+    pub(super) async fn finish(&self) {
+        let Some(records) = self.0.as_ref().and_then(|inner| inner.records.as_ref()) else {
+            return;
+        };
+        let (done, finished) = oneshot::channel();
+        if records.send(Record::End(done)).await.is_ok() {
+            let _ = finished.await;
+        }
+    }
+
     pub(super) fn answer(&self, answer: &Answer) {
         self.take(|| Record::Answer(answer.clone(), false));
     }
@@ -182,6 +197,11 @@ struct Open {
 impl Writer {
     fn run(&mut self, mut records: Receiver<Record>) {
         while let Some(record) = records.blocking_recv() {
+            if let Record::End(done) = record {
+                self.file = None;
+                let _ = done.send(());
+                return;
+            }
             if let Err(error) = self.write(&record) {
                 tracing::error!(%error, "nothing is captured any more");
                 return;
@@ -286,6 +306,7 @@ fn line(record: &Record) -> String {
                 payload(&answer.body)
             )
         }
+        Record::End(_) => String::new(),
         Record::Connect(_, at) => format!("{{\"t\":\"connect\",\"conn\":{conn},\"ts\":{}}}", seconds(*at)),
         Record::Sent(_, at, text) => {
             format!(

@@ -80,6 +80,7 @@ pub struct Market {
     /// The instruments, where they are wanted: told before anything else, in a lane of their own.
     listing: Option<Batch>,
     running: Running,
+    tee: Tee,
 }
 
 /// What is running.
@@ -110,6 +111,7 @@ impl Market {
             config,
             listing: None,
             running: Running::Nothing,
+            tee: Tee::default(),
         }
     }
 
@@ -326,6 +328,7 @@ impl Source for Market {
             Some(capture) => Tee::new(capture, protocol.context().exchange.as_str())?,
             None => Tee::default(),
         };
+        self.tee = tee.clone();
         let client = Client::new(protocol, &self.config.net, tee.clone())?;
         let described = client.instruments(&self.config.symbols).await?;
         let (instruments, answers): (Vec<_>, Vec<_>) = described.into_iter().unzip();
@@ -372,6 +375,7 @@ impl Source for Market {
 
     async fn close(&mut self) -> Result<()> {
         self.running = Running::Nothing;
+        std::mem::take(&mut self.tee).finish().await;
         Ok(())
     }
 }

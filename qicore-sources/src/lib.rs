@@ -19,8 +19,16 @@ mod kafka;
 #[cfg(feature = "kraken")]
 pub mod kraken;
 #[cfg(feature = "net")]
+#[cfg_attr(
+    not(all(feature = "binance", feature = "coinbase", feature = "kraken")),
+    allow(dead_code, unused_imports, reason = "no venue alone uses all of it")
+)]
 mod market;
 #[cfg(feature = "net")]
+#[cfg_attr(
+    not(all(feature = "binance", feature = "coinbase", feature = "kraken")),
+    allow(dead_code, unused_imports, reason = "no venue alone uses all of it")
+)]
 mod net;
 #[cfg(feature = "replay")]
 pub mod replay;

@@ -1,8 +1,10 @@
 //! Order books that are not told while they are broken.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use qicore_data::{BookKind, Data, Event, Symbol};
+use tokio::time::Instant;
 
 use super::protocol::BookRepair;
 
@@ -17,6 +19,8 @@ const KEPT: usize = 20_000;
 pub(super) struct Books {
     repair: BookRepair,
     books: HashMap<Symbol, State, rustc_hash::FxBuildHasher>,
+    /// Since when broken books wait for a snapshot that the stream begins anew with.
+    awaited: HashMap<Symbol, Instant>,
 }
 
 #[derive(Debug)]
@@ -40,6 +44,7 @@ impl Books {
         Self {
             repair,
             books: HashMap::default(),
+            awaited: HashMap::new(),
         }
     }
 
@@ -50,6 +55,7 @@ impl Books {
         };
         let (sequence, snapshot) = (book.sequence, book.kind == BookKind::Snapshot);
         if snapshot {
+            self.awaited.remove(&event.symbol);
             self.books.insert(event.symbol, State::Sound(sequence));
             out.push(event);
             return Wanted::Nothing;
@@ -68,7 +74,10 @@ impl Books {
                 }
                 Wanted::Nothing
             }
-            State::Broken(_) if self.repair == BookRepair::Resubscribe => Wanted::Nothing,
+            State::Broken(_) if self.repair == BookRepair::Resubscribe => {
+                self.awaited.entry(event.symbol).or_insert_with(Instant::now);
+                Wanted::Nothing
+            }
             State::Broken(kept) => {
                 kept.push(event);
                 if kept.len() > KEPT {
@@ -115,8 +124,21 @@ impl Books {
 
     /// Changes were missed. True if the book was sound until now.
     pub(super) fn broken(&mut self, symbol: Symbol) -> bool {
+        self.awaited.remove(&symbol);
         let before = self.books.insert(symbol, State::Broken(Vec::new()));
         matches!(before, Some(State::Sound(_)))
+    }
+
+    /// Whether changes come of a broken book and its snapshot has not for so long: the snapshot may have been the very message
+    /// that was lost. True once in that time.
+    pub(super) fn is_overdue(&mut self, symbol: Symbol, after: Duration) -> bool {
+        match self.awaited.get_mut(&symbol) {
+            Some(since) if since.elapsed() >= after => {
+                *since = Instant::now();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Whether a book waits for its snapshot.
@@ -177,6 +199,20 @@ mod tests {
         assert!(books.snapshot(event(BookKind::Snapshot, 7), &mut out));
         assert!(out.is_empty());
         assert_eq!(books.live(event(BookKind::Delta, 9), &mut out), Wanted::Snapshot);
+    }
+
+    #[test]
+    fn a_snapshot_that_does_not_come_is_asked_for_again() {
+        let (mut books, mut out) = (Books::new(BookRepair::Resubscribe), Vec::new());
+        let change = || event(BookKind::Delta, 3);
+        books.broken(change().symbol);
+        // Nothing comes at all: that is a silent stream, which is seen to elsewhere.
+        assert!(!books.is_overdue(change().symbol, Duration::ZERO));
+        books.live(change(), &mut out);
+        assert!(!books.is_overdue(change().symbol, Duration::from_secs(60)));
+        assert!(books.is_overdue(change().symbol, Duration::ZERO));
+        books.live(event(BookKind::Snapshot, 4), &mut out);
+        assert!(!books.is_overdue(change().symbol, Duration::ZERO));
     }
 
     #[test]

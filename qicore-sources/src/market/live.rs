@@ -435,7 +435,15 @@ impl Live {
             let Some(slot) = route.slot.map(|slot| &self.slots[slot]) else {
                 continue;
             };
-            if !slot.was_up || slot.down.is_some() || route.heard.elapsed() < route.stale_after {
+            if !slot.was_up || slot.down.is_some() {
+                continue;
+            }
+            let (stream, within) = (route.stream, self.config.answer_within);
+            if stream.channel == Channel::Book && self.books.is_overdue(stream.symbol, within) {
+                tracing::debug!(%stream, "subscribing again to a book whose snapshot has not come");
+                let _ = slot.commands.try_send(Command::Resubscribe(stream));
+            }
+            if route.heard.elapsed() < route.stale_after {
                 continue;
             }
             tracing::debug!(stream = %route.stream, silent = ?route.stale_after, "subscribing again to a silent stream");

@@ -99,7 +99,9 @@ async fn market(kind: VenueKind) -> LocalVenue {
 }
 
 async fn books(kind: VenueKind, venue: &LocalVenue) -> Market {
-    opened(source(kind, venue, 2, &[Channel::Book])).await
+    let mut source = source(kind, venue, 2, &[Channel::Book]);
+    source.config_mut().answer_within = Duration::from_secs(2);
+    opened(source).await
 }
 
 /// Reads until both books have a snapshot behind the last gap and a few changes behind that.

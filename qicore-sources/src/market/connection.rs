@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use qicore_data::{
     Data, Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Timestamp,
 };
@@ -275,39 +274,27 @@ impl Connection {
         }
     }
 
-    /// Takes what came, and what has come with it.
-    fn take(&mut self, mut incoming: Result<Incoming>) {
+    /// Takes what came, and what has come with it: all of that was received at one time.
+    fn take(&mut self, first: Result<Incoming>) {
+        let at = Timestamp::now();
         self.alive = Instant::now();
-        loop {
+        let mut next = Some(first);
+        while let Some(incoming) = next {
             match incoming {
-                Ok(Incoming::Message(payload)) => self.keep(payload),
+                Ok(Incoming::Message(payload)) => {
+                    self.heard = at;
+                    self.shared.tee.received(&self.name, at, &payload);
+                    self.frames.push(Frame::new(0, payload).received(at));
+                }
                 Ok(Incoming::Alive) => {}
                 Err(error) => {
                     self.ended = Some(error);
                     return;
                 }
             }
-            match self.socket.ready() {
-                Some(next) if self.frames.len() < TOGETHER => incoming = next,
-                // What is over the number is looked at in the next turn: nothing is taken from the socket for it.
-                Some(next) => {
-                    match next {
-                        Ok(Incoming::Message(payload)) => self.keep(payload),
-                        Ok(Incoming::Alive) => {}
-                        Err(error) => self.ended = Some(error),
-                    }
-                    return;
-                }
-                None => return,
-            }
+            let more = self.frames.len() < TOGETHER;
+            next = if more { self.socket.ready() } else { None };
         }
-    }
-
-    fn keep(&mut self, payload: Bytes) {
-        let at = Timestamp::now();
-        self.heard = at;
-        self.shared.tee.received(&self.name, at, &payload);
-        self.frames.push(Frame::new(0, payload).received(at));
     }
 
     fn decode(&mut self) {

@@ -1,7 +1,6 @@
 //! A venue's stream, put right by its history.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use qicore_data::{
@@ -9,7 +8,6 @@ use qicore_data::{
     Symbol, Timestamp,
 };
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::MarketConfig;
@@ -18,47 +16,15 @@ use super::catch_up::{Behind, CatchUp};
 use super::client::Client;
 use super::connection::{Command, OVERFLOW, Report, Shared};
 use super::fetch::{Fetched, Fetches, again};
-use super::keeper;
 use super::protocol::BookRepair;
+use super::routes::Routes;
 use super::seam::{Out, Plan, Rules, Seam};
 use crate::venue::{Channel, Stream};
 
 /// How often it is looked what is overdue.
 const TICK: Duration = Duration::from_millis(100);
-/// The longest time between two attempts to wake up a silent subscription.
-const STALE_AT_MOST: Duration = Duration::from_secs(3600);
 /// Reports that wait for the pipeline; each holds what came together on a connection.
 const WAITING: usize = 512;
-
-/// What is known of a stream.
-#[derive(Debug)]
-struct Route {
-    stream: Stream,
-    /// Its connection, unless the venue has refused it.
-    slot: Option<usize>,
-    /// What is made of it, by its number in the seam; nothing, of what no venue keeps.
-    seams: Vec<usize>,
-    heard: Instant,
-    stale_after: Duration,
-}
-
-/// A connection's place.
-#[derive(Debug)]
-struct Slot {
-    routes: Vec<usize>,
-    commands: mpsc::Sender<Command>,
-    task: AbortHandle,
-    /// It has been there once.
-    was_up: bool,
-    /// When it was lost, by the last message, and why.
-    down: Option<(Timestamp, GapReason)>,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 /// A live market; see [`Market`](super::Market).
 #[derive(Debug)]
@@ -66,9 +32,7 @@ pub(super) struct Live {
     client: Client,
     config: MarketConfig,
     lane: Lane,
-    routes: Vec<Route>,
-    by_stream: HashMap<Stream, usize, rustc_hash::FxBuildHasher>,
-    slots: Vec<Slot>,
+    routes: Routes,
     seam: Seam,
     books: Books,
     fetches: Fetches,
@@ -126,16 +90,14 @@ impl Live {
         };
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut live = Self {
+        Ok(Self {
             books: Books::new(client.protocol.book_repair()),
             catch_up: CatchUp::begin(behind, held),
             caught_up: VecDeque::new(),
             fetches: Fetches::new(client.clone(), config.parallel),
             client,
             lane,
-            routes: Vec::new(),
-            by_stream: HashMap::default(),
-            slots: Vec::new(),
+            routes: Routes::connect(&plans, &seam, &config, shared, lost),
             seam,
             reports,
             out: Out::default(),
@@ -144,44 +106,7 @@ impl Live {
             tick,
             stray: 0,
             config,
-        };
-        live.connect(&plans, shared, lost);
-        Ok(live)
-    }
-
-    /// Spreads the streams over connections, and has those made.
-    fn connect(&mut self, plans: &[Plan], shared: Shared, lost: Option<(Timestamp, GapReason)>) {
-        let mut sent: Vec<_> = plans.iter().filter(|plan| plan.sent).map(|plan| plan.of).collect();
-        sent.sort_unstable();
-        sent.dedup();
-        for stream in &sent {
-            self.by_stream.insert(*stream, self.routes.len());
-            self.routes.push(Route {
-                stream: *stream,
-                slot: None,
-                seams: self.seam.numbers(*stream),
-                heard: Instant::now(),
-                stale_after: self.config.stale_after,
-            });
-        }
-        let most = self.config.streams_per_connection.unwrap_or(usize::MAX);
-        let most = shared.feed.per_connection.min(most);
-        let shared = Arc::new(shared);
-        for (slot, streams) in sent.chunks(most.max(1)).enumerate() {
-            let routes: Vec<_> = streams.iter().map(|stream| self.by_stream[stream]).collect();
-            for route in &routes {
-                self.routes[*route].slot = Some(slot);
-            }
-            let (commands, receiver) = mpsc::channel(1024);
-            let task = tokio::spawn(keeper::keep(Arc::clone(&shared), slot, streams.to_vec(), receiver));
-            self.slots.push(Slot {
-                routes,
-                commands,
-                task: task.abort_handle(),
-                was_up: false,
-                down: lost,
-            });
-        }
+        })
     }
 
     /// See [`Source::next_batch`](qicore_data::Source::next_batch).
@@ -262,12 +187,12 @@ impl Live {
                 self.beside(slot, event);
                 continue;
             };
-            let Some(at) = self.by_stream.get(&Stream::new(event.symbol, channel)) else {
+            let Some(at) = self.routes.number(&Stream::new(event.symbol, channel)) else {
                 self.stray(&event);
                 continue;
             };
-            let route = &mut self.routes[*at];
-            route.heard = now;
+            let route = &mut self.routes.all[at];
+            route.heard(now, &self.config);
             match (channel, &route.seams[..]) {
                 (_, [first, others @ ..]) => {
                     for other in others {
@@ -289,7 +214,7 @@ impl Live {
     #[cold]
     fn stray(&mut self, event: &Event) {
         // A venue's one channel may tell more than one of ours.
-        if self.routes.iter().any(|route| route.stream.symbol == event.symbol) {
+        if self.routes.all.iter().any(|route| route.stream.symbol == event.symbol) {
             return;
         }
         self.stray += 1;
@@ -307,8 +232,8 @@ impl Live {
         }
         let symbol = event.symbol;
         let (mut told, mut book) = (false, None);
-        for at in &self.slots[slot].routes {
-            let route = &self.routes[*at];
+        for at in &self.routes.slots[slot].routes {
+            let route = &self.routes.all[*at];
             if route.stream.symbol != symbol {
                 continue;
             }
@@ -324,16 +249,16 @@ impl Live {
         if let Some(stream) = book {
             self.books.broken(symbol);
             if self.client.protocol.book_repair() == BookRepair::Resubscribe {
-                let _ = self.slots[slot].commands.try_send(Command::Resubscribe(stream));
+                let _ = self.routes.slots[slot].commands.try_send(Command::Resubscribe(stream));
             }
         }
     }
 
     fn up(&mut self, slot: usize) {
-        let slot = &mut self.slots[slot];
+        let slot = &mut self.routes.slots[slot];
         slot.was_up = true;
         // What the seam asked for while the connection was away does not reach up to here.
-        for seam in slot.routes.iter().flat_map(|at| &self.routes[*at].seams) {
+        for seam in slot.routes.iter().flat_map(|at| &self.routes.all[*at].seams) {
             self.seam.disrupted(*seam);
         }
         let Some((lost, reason)) = slot.down.take() else { return };
@@ -341,7 +266,7 @@ impl Live {
         let back = Timestamp::now();
         let mut told: Vec<Symbol> = Vec::new();
         for at in &slot.routes {
-            let route = &mut self.routes[*at];
+            let route = &mut self.routes.all[*at];
             route.heard = Instant::now();
             if route.seams.is_empty() && !told.contains(&route.stream.symbol) {
                 told.push(route.stream.symbol);
@@ -362,7 +287,7 @@ impl Live {
     }
 
     fn down(&mut self, at: usize, heard: Timestamp, error: Error) -> Result<()> {
-        let slot = &mut self.slots[at];
+        let slot = &mut self.routes.slots[at];
         let hopeless = !matches!(error.retry(), RetryAdvice::Backoff | RetryAdvice::After(_));
         let reason = match error.operation() {
             OVERFLOW => GapReason::Overflow,
@@ -375,7 +300,7 @@ impl Live {
         }
         slot.down = Some((heard, reason));
         for route in &slot.routes {
-            let route = &self.routes[*route];
+            let route = &self.routes.all[*route];
             route.seams.iter().for_each(|seam| self.seam.disrupted(*seam));
             if route.stream.channel == Channel::Book {
                 self.books.broken(route.stream.symbol);
@@ -386,7 +311,7 @@ impl Live {
 
     /// What the venue refuses before it has given anything is a mistake in the configuration.
     fn refused_at_first(&self, slot: usize, streams: &[(Stream, String)]) -> Result<()> {
-        if self.slots[slot].was_up || streams.is_empty() {
+        if self.routes.slots[slot].was_up || streams.is_empty() {
             return Ok(());
         }
         let mistakes: Vec<_> = streams.iter().map(|(stream, why)| format!("{stream}: {why}")).collect();
@@ -397,12 +322,12 @@ impl Live {
     /// What it refuses later is an instrument that was taken off.
     fn refused(&mut self, slot: usize, streams: &[(Stream, String)]) {
         for (stream, why) in streams {
-            let Some(at) = self.by_stream.get(stream).copied() else {
+            let Some(at) = self.routes.number(stream) else {
                 continue;
             };
             tracing::error!(%stream, why, "the venue gives this stream no more: all others go on");
-            self.routes[at].slot = None;
-            self.slots[slot].routes.retain(|route| *route != at);
+            self.routes.all[at].slot = None;
+            self.routes.slots[slot].routes.retain(|route| *route != at);
         }
     }
 
@@ -431,8 +356,8 @@ impl Live {
 
     fn time_passes(&mut self) {
         self.seam.tick(self.client.clock.now(), &mut self.out);
-        for route in &mut self.routes {
-            let Some(slot) = route.slot.map(|slot| &self.slots[slot]) else {
+        for route in &mut self.routes.all {
+            let Some(slot) = route.slot.map(|slot| &self.routes.slots[slot]) else {
                 continue;
             };
             if !slot.was_up || slot.down.is_some() {
@@ -443,13 +368,11 @@ impl Live {
                 tracing::debug!(%stream, "subscribing again to a book whose snapshot has not come");
                 let _ = slot.commands.try_send(Command::Resubscribe(stream));
             }
-            if route.heard.elapsed() < route.stale_after {
+            if !route.is_stale() {
                 continue;
             }
-            tracing::debug!(stream = %route.stream, silent = ?route.stale_after, "subscribing again to a silent stream");
-            let _ = slot.commands.try_send(Command::Resubscribe(route.stream));
-            route.heard = Instant::now();
-            route.stale_after = (route.stale_after * 2).min(STALE_AT_MOST);
+            tracing::debug!(%stream, "subscribing again to a silent stream");
+            let _ = slot.commands.try_send(Command::Resubscribe(stream));
             route.seams.iter().for_each(|seam| self.seam.disrupted(*seam));
         }
     }

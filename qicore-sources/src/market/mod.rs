@@ -21,6 +21,7 @@ mod keeper;
 mod live;
 mod pages;
 pub(crate) mod protocol;
+mod routes;
 mod seam;
 
 use std::sync::Arc;

@@ -1,0 +1,121 @@
+//! Which stream is on which connection.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use qicore_data::{GapReason, Timestamp};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::connection::{Command, Shared};
+use super::seam::{Plan, Seam};
+use super::{MarketConfig, keeper};
+use crate::venue::Stream;
+
+/// The longest time between two attempts to wake up a silent subscription.
+const STALE_AT_MOST: Duration = Duration::from_secs(3600);
+
+/// What is known of a stream.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) stream: Stream,
+    /// Its connection, unless the venue has refused it.
+    pub(super) slot: Option<usize>,
+    /// What is made of it, by its number in the seam; nothing, of what no venue keeps.
+    pub(super) seams: Vec<usize>,
+    pub(super) heard: Instant,
+    pub(super) stale_after: Duration,
+}
+
+/// A connection's place.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) routes: Vec<usize>,
+    pub(super) commands: mpsc::Sender<Command>,
+    task: AbortHandle,
+    /// It has been there once.
+    pub(super) was_up: bool,
+    /// When it was lost, by the last message, and why.
+    pub(super) down: Option<(Timestamp, GapReason)>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Route {
+    /// Something has come of it.
+    #[inline]
+    pub(super) fn heard(&mut self, now: Instant, config: &MarketConfig) {
+        (self.heard, self.stale_after) = (now, config.stale_after);
+    }
+
+    /// Whether it has been silent for so long that it is to be subscribed to again; the next time is later.
+    pub(super) fn is_stale(&mut self) -> bool {
+        if self.heard.elapsed() < self.stale_after {
+            return false;
+        }
+        self.heard = Instant::now();
+        self.stale_after = (self.stale_after * 2).min(STALE_AT_MOST);
+        true
+    }
+}
+
+/// The streams of a live market, and their connections.
+#[derive(Debug)]
+pub(super) struct Routes {
+    pub(super) all: Vec<Route>,
+    pub(super) slots: Vec<Slot>,
+    by_stream: HashMap<Stream, usize, rustc_hash::FxBuildHasher>,
+}
+
+impl Routes {
+    /// Spreads streams over connections, and has those made.
+    pub(super) fn connect(
+        plans: &[Plan],
+        seam: &Seam,
+        config: &MarketConfig,
+        shared: Shared,
+        lost: Option<(Timestamp, GapReason)>,
+    ) -> Self {
+        let mut sent: Vec<_> = plans.iter().filter(|plan| plan.sent).map(|plan| plan.of).collect();
+        sent.sort_unstable();
+        sent.dedup();
+        let most = config.streams_per_connection.unwrap_or(usize::MAX);
+        let most = shared.feed.per_connection.min(most).max(1);
+        let route = |(at, stream): (usize, &Stream)| Route {
+            stream: *stream,
+            slot: Some(at / most),
+            seams: seam.numbers(*stream),
+            heard: Instant::now(),
+            stale_after: config.stale_after,
+        };
+        let shared = Arc::new(shared);
+        let slot = |(slot, streams): (usize, &[Stream])| {
+            let (commands, receiver) = mpsc::channel(1024);
+            let task = tokio::spawn(keeper::keep(Arc::clone(&shared), slot, streams.to_vec(), receiver));
+            Slot {
+                routes: (slot * most..slot * most + streams.len()).collect(),
+                commands,
+                task: task.abort_handle(),
+                was_up: false,
+                down: lost,
+            }
+        };
+        Self {
+            all: sent.iter().enumerate().map(route).collect(),
+            slots: sent.chunks(most).enumerate().map(slot).collect(),
+            by_stream: sent.iter().enumerate().map(|(at, stream)| (*stream, at)).collect(),
+        }
+    }
+
+    /// The number of a stream.
+    #[inline]
+    pub(super) fn number(&self, stream: &Stream) -> Option<usize> {
+        self.by_stream.get(stream).copied()
+    }
+}

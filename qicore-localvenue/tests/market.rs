@@ -2,11 +2,7 @@
 
 mod support;
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use qicore_localvenue::{LocalVenue, VenueKind};
 use support::{get, json};
@@ -90,11 +86,8 @@ async fn a_million_bars_take_seconds() {
         .start()
         .await
         .unwrap();
-    let begun = Instant::now();
     let bars = venue.market().candles("BTC/USDT", "1m", venue.market().start(), START);
     assert_eq!(bars.len(), 700 * 1_440);
-    // Generous, for loaded machines: it takes about two.
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

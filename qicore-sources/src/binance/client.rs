@@ -11,7 +11,9 @@ use qicore_data::{Error, Result, Symbol};
 use super::control::{Control, control};
 use super::{Decoder, error};
 use crate::market::MarketConfig;
-use crate::market::protocol::{Ask, BookRepair, Closing, Covers, Feed, Host, Offer, Pending, Protocol, unusable};
+use crate::market::protocol::{
+    Address, Ask, BookRepair, Closing, Covers, Feed, Host, Offer, Pending, Protocol, unusable,
+};
 use crate::net::{Request, Window};
 use crate::venue::{Channel, Mark, Range, Stream, VenueContext};
 
@@ -23,8 +25,8 @@ const ROWS: u64 = 1000;
 #[derive(Debug)]
 pub(super) struct Binance {
     context: VenueContext,
-    rest: String,
-    feed: String,
+    rest: Address,
+    feed: Address,
     windows: Vec<Window>,
     depth: usize,
 }
@@ -53,8 +55,8 @@ impl Binance {
             VenueContext::new(exchange, "binance").map_err(|error| Error::config("binance", error.to_string()))?;
         Ok(Arc::new(Self {
             context,
-            rest: config.rest_url.clone().unwrap_or_else(|| rest.to_owned()),
-            feed: config.ws_url.clone().unwrap_or_else(|| feed.to_owned()),
+            rest: Address::or(config.rest_url.as_ref(), rest),
+            feed: Address::or(config.ws_url.as_ref(), feed),
             windows: config
                 .limits
                 .clone()
@@ -165,16 +167,17 @@ impl Protocol for Binance {
         let (from, to) = (range.from.time.millis(), range.to.time);
         match range.stream.channel {
             Channel::Candles(timeframe) => {
-                // The end is included, and bars are asked for by their open time.
-                let end = to.millis() - 1;
+                // A thousand months are more than there are.
+                let page = timeframe
+                    .length()
+                    .map(|length| range.from.time.saturating_add(length * ROWS as u32));
+                // The end is included, and bars are asked for by their open time. Without the page's own end a stretch that has
+                // no bars would be answered with those behind it, page after page.
+                let end = page.unwrap_or(to).min(to).millis() - 1;
                 let path = format!(
                     "/api/v3/klines?symbol={symbol}&interval={timeframe}&startTime={from}&endTime={end}&limit={ROWS}"
                 );
-                let covers = match timeframe.length() {
-                    Some(length) => Covers::Until(Mark::at(range.from.time.saturating_add(length * ROWS as u32))),
-                    // A thousand months.
-                    None => Covers::All,
-                };
+                let covers = page.map_or(Covers::All, |page| Covers::Until(Mark::at(page)));
                 ask(path, 2, covers)
             }
             _ => match range.from.id {
@@ -195,11 +198,11 @@ impl Protocol for Binance {
         }
     }
 
-    /// Trades go on behind the last one; a page that is not full is the last.
+    /// Trades go on behind the last one. A page that is not full is the last, but for one that was asked for by time, which the
+    /// venue may cut.
     fn left(&self, range: &Range, events: &[qicore_data::Event], _text: &str) -> Option<Range> {
-        let last = events.last()?;
-        let place = crate::market::place(last);
-        match events.len() as u64 >= ROWS {
+        let place = crate::market::place(events.last()?);
+        match events.len() as u64 >= ROWS || range.from.id.is_none() {
             true => range.behind(Mark::id(place.id? + 1, place.time)),
             false => None,
         }

@@ -12,7 +12,9 @@ use serde::Deserialize;
 
 use super::{Decoder, answer_error};
 use crate::market::MarketConfig;
-use crate::market::protocol::{Ask, BookRepair, Closing, Covers, Feed, Host, Offer, Pending, Protocol, by_channel};
+use crate::market::protocol::{
+    Address, Ask, BookRepair, Closing, Covers, Feed, Host, Offer, Pending, Protocol, by_channel,
+};
 use crate::net::{Request, Window};
 use crate::venue::{Channel, Mark, Range, Stream, VenueContext};
 
@@ -41,9 +43,9 @@ const GRANULARITIES: [(Timeframe, &str); 8] = [
 #[derive(Debug)]
 pub(super) struct Coinbase {
     context: VenueContext,
-    advanced: String,
-    exchange: String,
-    feed: String,
+    advanced: Address,
+    exchange: Address,
+    feed: Address,
     windows: Vec<Window>,
 }
 
@@ -52,19 +54,15 @@ impl Coinbase {
         let exchange = config.exchange.as_deref().unwrap_or("coinbase");
         let context =
             VenueContext::new(exchange, "coinbase").map_err(|error| Error::config("coinbase", error.to_string()))?;
-        let or = |url: &Option<String>, usual: &str| url.clone().unwrap_or_else(|| usual.to_owned());
         Ok(Arc::new(Self {
             context,
-            advanced: or(&config.rest_url, "https://api.coinbase.com"),
+            advanced: Address::or(config.rest_url.as_ref(), "https://api.coinbase.com"),
             // Who points the one elsewhere does not mean the venue itself by the other.
-            exchange: or(
-                config
-                    .exchange_url
-                    .as_ref()
-                    .map_or(&config.rest_url, |_| &config.exchange_url),
+            exchange: Address::or(
+                config.exchange_url.as_ref().or(config.rest_url.as_ref()),
                 "https://api.exchange.coinbase.com",
             ),
-            feed: or(&config.ws_url, "wss://advanced-trade-ws.coinbase.com"),
+            feed: Address::or(config.ws_url.as_ref(), "wss://advanced-trade-ws.coinbase.com"),
             windows: config.limits.clone().unwrap_or_else(|| vec![Window::new(10, SECOND)]),
         }))
     }
@@ -73,6 +71,16 @@ impl Coinbase {
 /// `BTC/USD` is `BTC-USD`.
 fn native(symbol: Symbol) -> String {
     format!("{}-{}", symbol.base(), symbol.quote())
+}
+
+/// What messages may call a product: `BTC-USDC` is `BTC-USD` there.
+fn names(symbol: Symbol) -> [String; 2] {
+    let quote = if symbol.quote() == "USDC" {
+        "USD"
+    } else {
+        symbol.quote()
+    };
+    [native(symbol), format!("{}-{quote}", symbol.base())]
 }
 
 /// The channel over the WebSocket. `ticker` tells the best bid and ask too.
@@ -110,7 +118,7 @@ impl Protocol for Coinbase {
     }
 
     fn hosts(&self) -> Vec<Host> {
-        let host = |base: &String| Host {
+        let host = |base: &Address| Host {
             base: base.clone(),
             windows: self.windows.clone(),
             of_body: answer_error,
@@ -141,6 +149,14 @@ impl Protocol for Coinbase {
         Closing {
             closes: false,
             sends_empty: false,
+        }
+    }
+
+    /// Products in USDC are sent as those in dollars, whose book they share (docs.cdp.coinbase.com, websocket-channels).
+    fn asked_as(&self, sent: Symbol) -> Option<Symbol> {
+        match sent.quote() {
+            "USD" => Symbol::pair(sent.base(), "USDC").ok(),
+            _ => None,
         }
     }
 
@@ -192,7 +208,9 @@ impl Protocol for Coinbase {
         for (channel, products) in subscribed.flatten() {
             let accepted: Vec<_> = pending
                 .streams()
-                .filter(|stream| name(stream.channel) == channel && products.contains(&native(stream.symbol)))
+                .filter(|stream| {
+                    name(stream.channel) == channel && names(stream.symbol).iter().any(|name| products.contains(name))
+                })
                 .collect();
             accepted.into_iter().for_each(|stream| pending.accept(stream));
         }
@@ -206,21 +224,18 @@ impl Protocol for Coinbase {
         }
     }
 
-    /// Behind a time, the trades behind the last one before it; behind a page, those behind it, if it was full.
+    /// Behind a time, the trades behind the last one before it; behind a page, those behind its newest, until one has nothing
+    /// new. That a page is not full does not say so: an id may be missing.
     fn left(&self, range: &Range, events: &[Event], _text: &str) -> Option<Range> {
+        let places = || events.iter().map(crate::market::place);
         let Some(first) = range.from.id else {
-            let before = events.iter().filter_map(|event| crate::market::place(event).id).max();
-            let from = Mark::id(before.map_or(1, |id| id + 1), range.from.time);
-            return range.behind(from);
+            let before = places().filter_map(|place| place.id).max();
+            return range.behind(Mark::id(before.map_or(1, |id| id + 1), range.from.time));
         };
-        let rows = events
-            .iter()
-            .filter(|event| crate::market::place(event).id.is_some_and(|id| id >= first))
-            .count();
-        match rows as u64 >= TRADES {
-            true => range.behind(Mark::id(first + TRADES, events.last()?.timestamp)),
-            false => None,
-        }
+        let newest = places()
+            .filter(|place| place.id >= Some(first))
+            .max_by_key(|place| place.id)?;
+        range.behind(Mark::id(newest.id? + 1, newest.time))
     }
 
     fn instruments(&self, symbols: &[Symbol]) -> Ask {
@@ -276,7 +291,8 @@ fn trades(product: &str, range: &Range) -> Ask {
             ask(EXCHANGE, path, covers)
         }
         None => {
-            let end = range.from.time.nanos() / 1_000_000_000;
+            // Whether the second of the end is included or not, this is before the time; what is too early is left out later.
+            let end = range.from.time.nanos() / 1_000_000_000 - 1;
             let path = format!("/api/v3/brokerage/market/products/{product}/ticker?limit=1&end={end}");
             ask(ADVANCED, path, Covers::Told)
         }

@@ -13,7 +13,7 @@ use super::error::answer_error;
 use super::{Decoder, names, parse};
 use crate::market::MarketConfig;
 use crate::market::protocol::{
-    Ask, BookRepair, Closing, Covers, Feed, Host, Offer, Pending, Protocol, by_channel, unusable,
+    Address, Ask, BookRepair, Closing, Covers, Feed, Host, Offer, Pending, Protocol, by_channel, unusable,
 };
 use crate::net::{Request, Window};
 use crate::venue::{Channel, Mark, Range, Stream, VenueContext};
@@ -29,8 +29,8 @@ const DEPTHS: [usize; 5] = [10, 25, 100, 500, 1000];
 #[derive(Debug)]
 pub(super) struct Kraken {
     context: VenueContext,
-    rest: String,
-    feed: String,
+    rest: Address,
+    feed: Address,
     windows: Vec<Window>,
     depth: usize,
     /// Best bids and asks are wanted: tickers are then sent whenever those change.
@@ -51,34 +51,31 @@ impl Kraken {
         }
         Ok(Arc::new(Self {
             context,
-            rest: config
-                .rest_url
-                .clone()
-                .unwrap_or_else(|| "https://api.kraken.com".to_owned()),
-            feed: config
-                .ws_url
-                .clone()
-                .unwrap_or_else(|| "wss://ws.kraken.com".to_owned()),
+            rest: Address::or(config.rest_url.as_ref(), "https://api.kraken.com"),
+            feed: Address::or(config.ws_url.as_ref(), "wss://ws.kraken.com"),
             windows: config.limits.clone().unwrap_or_else(|| vec![Window::new(1, SECOND)]),
             depth,
             quotes: config.channels.contains(&Channel::Quotes),
         }))
     }
 
-    fn params(&self, channel: Channel) -> serde_json::Map<String, serde_json::Value> {
+    /// What tells a subscription from others of its channel; when it begins, also with what.
+    fn params(&self, channel: Channel, begin: bool) -> serde_json::Map<String, serde_json::Value> {
         let value = match channel {
-            Channel::Trades => serde_json::json!({"snapshot": true}),
+            Channel::Trades => serde_json::json!({}),
             Channel::Quotes | Channel::Tickers => {
                 let trigger = if self.quotes { "bbo" } else { "trades" };
                 serde_json::json!({"event_trigger": trigger})
             }
-            Channel::Book => serde_json::json!({"depth": self.depth, "snapshot": true}),
-            // Its snapshot would be 720 bars of each symbol, which nobody has asked for.
-            Channel::Candles(timeframe) => {
-                serde_json::json!({"interval": parse::minutes(timeframe), "snapshot": false})
-            }
+            Channel::Book => serde_json::json!({"depth": self.depth}),
+            Channel::Candles(timeframe) => serde_json::json!({"interval": parse::minutes(timeframe)}),
         };
-        value.as_object().cloned().unwrap_or_default()
+        let mut params = value.as_object().cloned().unwrap_or_default();
+        if begin {
+            // That of candles would be 720 bars of each symbol, which nobody has asked for.
+            params.insert("snapshot".to_owned(), (!matches!(channel, Channel::Candles(_))).into());
+        }
+        params
     }
 }
 
@@ -197,7 +194,7 @@ impl Protocol for Kraken {
         let channel = streams.first().map_or(Channel::Trades, |stream| stream.channel);
         let mut symbols: Vec<_> = streams.iter().map(|stream| stream.symbol.as_str()).collect();
         symbols.dedup();
-        let mut params = self.params(channel);
+        let mut params = self.params(channel, begin);
         params.insert("channel".to_owned(), name(channel).into());
         params.insert("symbol".to_owned(), symbols.into());
         serde_json::json!({"method": method, "params": params, "req_id": id}).to_string()

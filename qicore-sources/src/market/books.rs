@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use qicore_data::{BookKind, Data, Event, Symbol};
+use qicore_data::{BookKind, Checksum, Data, Event, Symbol};
 use tokio::time::Instant;
 
 use super::protocol::BookRepair;
 
+/// The pause before a snapshot is asked for again.
+const AGAIN: Duration = Duration::from_secs(2);
 /// Changes of a book that wait for a snapshot, at most; then the snapshot is too old for them anyway.
 const KEPT: usize = 20_000;
 
@@ -19,6 +21,8 @@ const KEPT: usize = 20_000;
 pub(super) struct Books {
     repair: BookRepair,
     books: HashMap<Symbol, State, rustc_hash::FxBuildHasher>,
+    /// Books whose snapshot is asked for, and when it is to be asked for again, if not at once.
+    asked: HashMap<Symbol, Option<Instant>>,
     /// Since when broken books wait for a snapshot that the stream begins anew with.
     awaited: HashMap<Symbol, Instant>,
 }
@@ -44,6 +48,7 @@ impl Books {
         Self {
             repair,
             books: HashMap::default(),
+            asked: HashMap::new(),
             awaited: HashMap::new(),
         }
     }
@@ -53,6 +58,12 @@ impl Books {
         let Data::Book(book) = &event.data else {
             return Wanted::Nothing;
         };
+        if book.checksum == Some(Checksum::Mismatch) {
+            // Whoever applied it would have a book that is known to be wrong: the gap is told next.
+            self.broken(event.symbol);
+            return Wanted::Nothing;
+        }
+        let event_symbol = event.symbol;
         let (sequence, snapshot) = (book.sequence, book.kind == BookKind::Snapshot);
         if snapshot {
             self.awaited.remove(&event.symbol);
@@ -83,9 +94,12 @@ impl Books {
                 if kept.len() > KEPT {
                     kept.clear();
                 }
-                match kept.len() {
-                    1 => Wanted::Snapshot,
-                    _ => Wanted::Nothing,
+                match self.asked.contains_key(&event_symbol) {
+                    true => Wanted::Nothing,
+                    false => {
+                        self.asked.insert(event_symbol, None);
+                        Wanted::Snapshot
+                    }
                 }
             }
         }
@@ -93,6 +107,7 @@ impl Books {
 
     /// A snapshot that was asked for. False if it is older than the changes that wait for it: another one is needed.
     pub(super) fn snapshot(&mut self, event: Event, out: &mut Vec<Event>) -> bool {
+        self.asked.remove(&event.symbol);
         let Data::Book(book) = &event.data else { return true };
         let number = book.sequence.unwrap_or_default();
         let Some(State::Broken(kept)) = self.books.get_mut(&event.symbol) else {
@@ -122,6 +137,24 @@ impl Books {
         true
     }
 
+    /// A snapshot could not be had, or not be used.
+    pub(super) fn ask_later(&mut self, symbol: Symbol) {
+        self.asked.insert(symbol, Some(Instant::now() + AGAIN));
+    }
+
+    /// The books whose snapshot is to be asked for again now.
+    pub(super) fn due(&mut self) -> Vec<Symbol> {
+        let now = Instant::now();
+        let due = self.asked.iter().filter(|(_, at)| at.is_some_and(|at| at <= now));
+        let due: Vec<_> = due.map(|(symbol, _)| *symbol).collect();
+        self.asked.retain(|symbol, _| !due.contains(symbol));
+        let books = &self.books;
+        let wanted = |symbol: &Symbol| matches!(books.get(symbol), Some(State::Broken(kept)) if !kept.is_empty());
+        let due: Vec<_> = due.into_iter().filter(wanted).collect();
+        self.asked.extend(due.iter().map(|symbol| (*symbol, None)));
+        due
+    }
+
     /// Changes were missed. True if the book was sound until now.
     pub(super) fn broken(&mut self, symbol: Symbol) -> bool {
         self.awaited.remove(&symbol);
@@ -139,11 +172,6 @@ impl Books {
             }
             _ => false,
         }
-    }
-
-    /// Whether a book waits for its snapshot.
-    pub(super) fn is_broken(&self, symbol: Symbol) -> bool {
-        matches!(self.books.get(&symbol), Some(State::Broken(_)))
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::client::Client;
 use super::history::Reader;
 use super::seam::{Plan, Rules, Seam};
-use crate::venue::Range;
+use crate::venue::{Mark, Range, Stream};
 
 /// Reads what lies between the positions of sinks.
 #[derive(Debug)]
@@ -66,26 +66,15 @@ impl Behind {
         let (before, after) = (self.seam(lower)?, self.seam(higher)?);
         let mut events = self.lost(&before, &after);
         for plan in &self.plans {
-            let (Some(from), Some(to)) = (before.mark(plan.stream), after.mark(plan.stream)) else {
-                continue;
-            };
-            if !to.is_after(&from) {
-                continue;
+            for (from, to) in stretches(&before, &after, plan.stream) {
+                let stream = plan.stream;
+                let range = Range { stream, from, to };
+                let mut seam = Seam::new(&[*plan], self.rules, None);
+                seam.start(stream, from);
+                let (client, lane) = (self.client.clone(), self.lane.clone());
+                let mut reader = Reader::new(client, lane, (*plan, range), seam, self.parallel, 0);
+                events.append(&mut reader.all().await?);
             }
-            let range = Range {
-                stream: plan.stream,
-                from,
-                to,
-            };
-            let mut reader = Reader::new(
-                self.client.clone(),
-                self.lane.clone(),
-                (*plan, range),
-                self.rules,
-                self.parallel,
-                Some(lower),
-            )?;
-            events.append(&mut reader.all().await?);
         }
         let offset = higher.position.offset;
         let offsets = Offsets::Each(vec![offset; events.len()]);
@@ -122,5 +111,79 @@ impl Behind {
         };
         let event = |symbol| Event::new(self.rules.exchange, symbol, gap.to, self.rules.source, gap.clone());
         told.into_iter().map(event).collect()
+    }
+}
+
+/// What a stream has put out between two positions: what was missing before the lower one, and what came from there on to
+/// the higher one, without what is still missing there. A stream that had nothing at the lower one begins at its time.
+fn stretches(before: &Seam, after: &Seam, stream: Stream) -> Vec<(Mark, Mark)> {
+    let Some(to) = after.mark(stream) else {
+        return Vec::new();
+    };
+    let from = before.mark(stream).unwrap_or(Mark::at(before.at()));
+    let mut stretches = before.holes(stream);
+    stretches.push((from, to));
+    for (hole, end) in after.holes(stream) {
+        let without = |(from, to): (Mark, Mark)| {
+            if !to.is_after(&hole) || !end.is_after(&from) {
+                return vec![(from, to)];
+            }
+            let first = hole.is_after(&from).then_some((from, hole));
+            let last = to.is_after(&end).then_some((end, to));
+            first.into_iter().chain(last).collect()
+        };
+        stretches = stretches.into_iter().flat_map(without).collect();
+    }
+    stretches.retain(|(from, to)| to.is_after(from));
+    stretches
+}
+
+#[cfg(test)]
+mod tests {
+    use qicore_data::Timestamp;
+
+    use super::*;
+    use crate::venue::Channel;
+
+    #[test]
+    fn what_one_position_has_and_another_has_not() {
+        let stream = Stream::new("BTC/USD".parse().unwrap(), Channel::Trades);
+        let plan = Plan {
+            stream,
+            of: stream,
+            sent: true,
+        };
+        let seam = |detail: &str| {
+            let mut seam = Seam::new(&[plan], super::super::seam::tests_rules(), None);
+            seam.resume(detail).unwrap();
+            seam
+        };
+        let before = seam(
+            r#"{"at":5,"streams":{"BTC/USD trades":{"time":1,"id":50,"holes":[[[10,1],[20,1]],[[30,1],[40,1]]]}}}"#,
+        );
+        let after = seam(
+            r#"{"at":9,"streams":{"BTC/USD trades":{"time":2,"id":90,"holes":[[[15,1],[20,1]],[[70,2],[80,2]]]}}}"#,
+        );
+        let ids = |stretches: Vec<(Mark, Mark)>| -> Vec<_> {
+            stretches.into_iter().map(|(from, to)| (from.id, to.id)).collect()
+        };
+        let some = |from, to| (Some(from), Some(to));
+        assert_eq!(
+            ids(stretches(&before, &after, stream)),
+            [some(10, 15), some(30, 40), some(50, 70), some(80, 90)]
+        );
+        let new = seam(r#"{"at":5,"streams":{}}"#);
+        let found = stretches(
+            &new,
+            &seam(r#"{"at":9,"streams":{"BTC/USD trades":{"time":7,"id":3}}}"#),
+            stream,
+        );
+        assert_eq!(
+            found,
+            [(
+                Mark::at(Timestamp::from_nanos(5)),
+                Mark::id(3, Timestamp::from_nanos(7))
+            )]
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! One connection to a venue.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use qicore_data::{
@@ -30,10 +32,7 @@ pub(super) enum Report {
     /// A message that cannot be decoded.
     Rejected { frame: Frame, error: Error },
     /// The venue does not give these streams any more.
-    Refused {
-        slot: usize,
-        streams: Vec<(Stream, String)>,
-    },
+    Refused { streams: Vec<(Stream, String)> },
     /// The connection is lost; another one is being made.
     Down {
         slot: usize,
@@ -50,13 +49,14 @@ pub(super) enum Command {
 }
 
 /// What all connections of a source share.
-#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) protocol: Arc<dyn Protocol>,
     pub(super) feed: Feed,
     pub(super) url: Url,
     pub(super) dialer: Dialer,
     pub(super) tee: Tee,
+    /// How many have been made.
+    pub(super) made: AtomicU64,
     /// How many connections may be made.
     pub(super) connects: Arc<Budget>,
     pub(super) retry: RetryPolicy,
@@ -67,6 +67,15 @@ pub(super) struct Shared {
     pub(super) reports: mpsc::Sender<Report>,
     /// How long the pipeline may be behind before the connection is given up.
     pub(super) behind_for: Duration,
+}
+
+/// The URL may hold what is secret.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("feed", &self.feed)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Frames that are decoded together, at most: what has come while the last were decoded.
@@ -92,6 +101,9 @@ pub(super) struct Connection {
     /// When the last thing came, and the last message.
     alive: Instant,
     pub(super) heard: Timestamp,
+    /// When it was made, and when what was last given to the source came.
+    pub(super) opened: Timestamp,
+    pub(super) given: Timestamp,
     since: Instant,
     ping_at: Option<Instant>,
     answers_due: Instant,
@@ -126,7 +138,7 @@ impl Connection {
         }
         let now = Instant::now();
         let mut connection = Self {
-            name: format!("{}/{slot}", shared.protocol.context().exchange).into(),
+            name: shared.name(slot),
             may_send: Budget::new([shared.feed.messages]),
             ping_at: shared.feed.ping.map(|(every, _)| now + every),
             answers_due: now + shared.answer_within,
@@ -140,6 +152,8 @@ impl Connection {
             next_request: 1,
             alive: now,
             heard: Timestamp::now(),
+            opened: Timestamp::now(),
+            given: Timestamp::now(),
             since: now,
             frames: Vec::new(),
             events: Vec::new(),
@@ -193,8 +207,8 @@ impl Connection {
         };
         let may_send = Arc::clone(&self.may_send);
         tokio::select! {
+            // What is sent comes first: it is little, and a flood of messages must not keep a broken book from being asked for.
             biased;
-            incoming = self.socket.next() => self.take(incoming),
             permit = may_send.take(1), if sends => {
                 drop(permit);
                 self.send_next().await?;
@@ -209,6 +223,7 @@ impl Connection {
                     self.to_send.push_back(Outgoing::Plain(text.to_owned()));
                 }
             }
+            incoming = self.socket.next() => self.take(incoming),
             () = sleep_until(silent_at) => {
                 let message = format!("the venue has said nothing for {:?}, though it should", self.shared.feed.silence);
                 return Err(failed(message));
@@ -336,13 +351,14 @@ impl Connection {
                 Report::Rejected { frame, error }
             } else if !self.refused.is_empty() {
                 let streams = std::mem::take(&mut self.refused);
-                Report::Refused { slot, streams }
+                Report::Refused { streams }
             } else {
                 let next = Vec::with_capacity(self.events.len().min(4 * TOGETHER));
                 let events = std::mem::replace(&mut self.events, next);
                 Report::Events { slot, events }
             });
         }
+        self.given = self.heard;
         Ok(())
     }
 
@@ -383,6 +399,12 @@ impl Connection {
 }
 
 impl Shared {
+    /// What a connection is called in captures: two that overlap are not one.
+    fn name(&self, slot: usize) -> Arc<str> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        format!("{}/{slot}.{number}", self.protocol.context().exchange).into()
+    }
+
     /// Room for a report.
     async fn room(&self) -> Result<mpsc::Permit<'_, Report>> {
         match timeout(self.behind_for, self.reports.reserve()).await {

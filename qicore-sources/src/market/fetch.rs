@@ -1,6 +1,6 @@
 //! What is asked of a venue beside its stream, each on a task of its own.
 
-use qicore_data::{Data, Error, Event, Symbol, Timestamp};
+use qicore_data::{Data, Error, ErrorKind, Event, Symbol, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -19,6 +19,8 @@ pub(super) enum Fetched {
     Failed(Range, Error),
     /// An order book.
     Book(Symbol, Result<Event, Error>),
+    /// A task that has panicked: what it was to ask for is not known.
+    Broken(Error),
 }
 
 /// Requests under way, and their results in the order in which they come.
@@ -84,7 +86,11 @@ impl Fetches {
             tokio::select! {
                 biased;
                 Some(result) = self.results.recv() => return result,
-                Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Err(error) = ended {
+                        return Fetched::Broken(Error::new(ErrorKind::Internal, "market.fetch", error.to_string()));
+                    }
+                }
             }
         }
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use qicore_data::{
-    Batch, Checkpoint, Content, Data, Error, ErrorKind, Event, Lane, LaneEnd, Offsets, Position, Progress, Result,
-    Resume, Timestamp, TradeId,
+    Batch, Content, Data, Error, ErrorKind, Event, Lane, LaneEnd, Offsets, Position, Progress, Result, Resume,
+    Timestamp, TradeId,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -16,6 +16,8 @@ use crate::venue::{Channel, Mark, Range};
 
 /// A bar that the venue should have by now and does not tell is asked for again after this.
 const AGAIN: Duration = Duration::from_secs(5);
+/// Trades that are known to be there are asked for so often.
+const TIMES: u32 = 12;
 
 /// The history of some streams, each a lane; see [`Market`](super::Market).
 ///
@@ -60,7 +62,12 @@ impl History {
         for (plan, range) in streams {
             let lane = lane(&client, &range);
             let from = resume.checkpoint(&lane).await?;
-            let mut reader = Reader::new(client.clone(), lane, (plan, range), rules, parallel, from.as_deref())?;
+            let mut seam = Seam::new(&[plan], rules, Some(range.from.time));
+            if let Some(detail) = from.as_ref().and_then(|from| from.position.detail.as_deref()) {
+                seam.resume(detail).map_err(|error| error.with("lane", &lane))?;
+            }
+            let offset = from.map_or(0, |from| from.position.offset);
+            let mut reader = Reader::new(client.clone(), lane, (plan, range), seam, parallel, offset);
             let at = history.lanes.len();
             history.lanes.push(Progressing {
                 range,
@@ -132,6 +139,8 @@ pub(super) struct Reader {
     pages: Pages,
     seam: Seam,
     offset: u64,
+    /// How often it has been asked for.
+    begun: u32,
 }
 
 impl Reader {
@@ -139,14 +148,10 @@ impl Reader {
         client: Client,
         lane: Lane,
         (plan, range): (Plan, Range),
-        rules: Rules,
+        seam: Seam,
         parallel: usize,
-        from: Option<&Checkpoint>,
-    ) -> Result<Self> {
-        let mut seam = Seam::new(&[plan], rules, Some(range.from.time));
-        if let Some(detail) = from.and_then(|from| from.position.detail.as_deref()) {
-            seam.resume(detail).map_err(|error| error.with("lane", &lane))?;
-        }
+        offset: u64,
+    ) -> Self {
         let mut reader = Self {
             pages: Pages::new(client.clone(), range, parallel),
             client,
@@ -156,14 +161,16 @@ impl Reader {
             parallel,
             asked: range,
             seam,
-            offset: from.map_or(0, |from| from.position.offset),
+            offset,
+            begun: 0,
         };
         reader.begin();
-        Ok(reader)
+        reader
     }
 
     /// Asks from where the stream goes on.
     fn begin(&mut self) {
+        self.begun += 1;
         self.asked = Range {
             stream: self.plan.of,
             from: self.at(),
@@ -185,6 +192,9 @@ impl Reader {
             let told = page.is_none();
             match page {
                 Some(events) => self.seam.page(&self.asked, events, &mut out),
+                None if self.begun >= TIMES && self.at().id < self.range.to.id => {
+                    self.seam.give_up(&self.asked, &mut out)
+                }
                 None => self.seam.told(&self.asked, &mut out),
             }
             let over = told && self.is_over();
@@ -216,10 +226,11 @@ impl Reader {
         }
     }
 
-    /// Bars whose time has just passed may come yet.
+    /// Bars whose time has just passed may come yet, and trades that are known to be there, for a while.
     fn is_over(&self) -> bool {
-        match self.range.stream.channel {
-            Channel::Candles(_) => self.at().time >= self.range.to.time,
+        match (self.range.stream.channel, self.range.to.id) {
+            (Channel::Candles(_), _) => self.at().time >= self.range.to.time,
+            (_, Some(end)) => self.at().id >= Some(end) || self.begun >= TIMES,
             _ => true,
         }
     }

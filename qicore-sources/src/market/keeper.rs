@@ -19,7 +19,7 @@ const OVERLAP: Duration = Duration::from_millis(1_200);
 pub(super) async fn keep(
     shared: Arc<Shared>,
     slot: usize,
-    mut streams: Vec<Stream>,
+    streams: Vec<Stream>,
     mut commands: mpsc::Receiver<Command>,
 ) {
     let mut pauses = Pauses::endless(shared.retry);
@@ -38,7 +38,6 @@ pub(super) async fn keep(
             }
         };
         let refused = std::mem::take(&mut connection.refused);
-        streams.retain(|stream| !refused.iter().any(|(refused, _)| refused == stream));
         if shared.reports.send(Report::Up { slot, refused }).await.is_err() {
             return;
         }
@@ -82,7 +81,7 @@ async fn hold(
         };
         let next: Result<Connection> = tokio::select! {
             biased;
-            error = connection.run(commands) => return (connection.heard, error),
+            error = connection.run(commands) => return (connection.given, error),
             next = next => next,
         };
         match next {
@@ -90,9 +89,16 @@ async fn hold(
                 // What the old one has sent comes first; what both have sent is told apart by who keeps it.
                 connection.drain();
                 if let Err(error) = connection.hand_over().await {
-                    return (connection.heard, error);
+                    return (connection.given, error);
                 }
                 let heard = connection.heard;
+                if heard < next.opened && !next.events.is_empty() {
+                    // It was dead already: the two have no time in common.
+                    return (
+                        heard,
+                        failed("the connection was silent when another one took its place"),
+                    );
+                }
                 next.events.retain(|event| {
                     let of = Channel::of(&event.data);
                     of.is_none_or(|channel| channel.is_repeatable()) || event.received > Some(heard)

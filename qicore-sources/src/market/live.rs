@@ -1,6 +1,6 @@
 //! A venue's stream, put right by its history.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use qicore_data::{
@@ -19,10 +19,12 @@ use super::fetch::{Fetched, Fetches, again};
 use super::protocol::BookRepair;
 use super::routes::Routes;
 use super::seam::{Out, Plan, Rules, Seam};
-use crate::venue::{Channel, Stream};
+use crate::venue::{Channel, Range, Stream};
 
 /// How often it is looked what is overdue.
 const TICK: Duration = Duration::from_millis(100);
+/// So many refusals in a row say that what was missed cannot be had.
+const IN_VAIN: u32 = 5;
 /// Reports that wait for the pipeline; each holds what came together on a connection.
 const WAITING: usize = 512;
 
@@ -36,6 +38,8 @@ pub(super) struct Live {
     seam: Seam,
     books: Books,
     fetches: Fetches,
+    /// What connections are made of, when it is their turn.
+    connecting: Option<Box<(Vec<Plan>, Shared, Option<(Timestamp, GapReason)>)>>,
     /// What comes before anything else.
     catch_up: Option<CatchUp>,
     caught_up: VecDeque<Batch>,
@@ -47,6 +51,8 @@ pub(super) struct Live {
     tick: Interval,
     /// Messages of streams that nobody asked for.
     stray: u64,
+    /// How often what a stream has missed was asked for in vain.
+    in_vain: HashMap<Stream, u32>,
 }
 
 /// What a live market is made of, besides the client.
@@ -97,7 +103,8 @@ impl Live {
             fetches: Fetches::new(client.clone(), config.parallel),
             client,
             lane,
-            routes: Routes::connect(&plans, &seam, &config, shared, lost),
+            routes: Routes::default(),
+            connecting: Some(Box::new((plans, shared, lost))),
             seam,
             reports,
             out: Out::default(),
@@ -105,6 +112,7 @@ impl Live {
             offset,
             tick,
             stray: 0,
+            in_vain: HashMap::new(),
             config,
         })
     }
@@ -118,6 +126,11 @@ impl Live {
         if let Some(batch) = self.caught_up.pop_front() {
             return Ok(batch);
         }
+        // Nobody would listen to connections before.
+        if let Some(connecting) = self.connecting.take() {
+            let (plans, shared, lost) = *connecting;
+            self.routes = Routes::connect(&plans, &self.seam, &self.config, shared, lost);
+        }
         loop {
             if let Some(batch) = self.batch() {
                 return Ok(batch);
@@ -125,6 +138,7 @@ impl Live {
             tokio::select! {
                 biased;
                 _ = self.tick.tick() => self.time_passes(),
+                error = self.routes.broken() => return Err(error),
                 fetched = self.fetches.next() => self.fetched(fetched)?,
                 Some(report) = self.reports.recv() => {
                     self.report(report)?;
@@ -168,10 +182,10 @@ impl Live {
         match report {
             Report::Events { slot, events } => self.events(slot, events),
             Report::Rejected { frame, error } => self.rejected.push(frame.channel(error.to_string())),
-            Report::Refused { slot, streams } => self.refused(slot, &streams),
+            Report::Refused { streams } => self.refused(&streams),
             Report::Up { slot, refused } => {
                 self.refused_at_first(slot, &refused)?;
-                self.refused(slot, &refused);
+                self.refused(&refused);
                 self.up(slot);
             }
             Report::Down { slot, heard, error } => self.down(slot, heard, error)?,
@@ -188,31 +202,44 @@ impl Live {
                 continue;
             };
             let Some(at) = self.routes.number(&Stream::new(event.symbol, channel)) else {
-                self.stray(&event);
+                self.elsewhere(event, channel, now);
                 continue;
             };
-            let route = &mut self.routes.all[at];
-            route.heard(now, &self.config);
-            match (channel, &route.seams[..]) {
-                (_, [first, others @ ..]) => {
-                    for other in others {
-                        self.seam.live(*other, event.clone(), &mut self.out);
-                    }
-                    self.seam.live(*first, event, &mut self.out);
-                }
-                (Channel::Book, []) => {
-                    let symbol = event.symbol;
-                    if self.books.live(event, &mut self.out.events) == Wanted::Snapshot {
-                        self.fetches.book(symbol);
-                    }
-                }
-                _ => self.out.events.push(event),
-            }
+            self.arrived(at, event, channel, now);
         }
     }
 
+    /// An event of a stream that is known.
+    #[inline]
+    fn arrived(&mut self, at: usize, event: Event, channel: Channel, now: Instant) {
+        let route = &mut self.routes.all[at];
+        route.heard(now, &self.config);
+        match (channel, &route.seams[..]) {
+            (_, [first, others @ ..]) => {
+                for other in others {
+                    self.seam.live(*other, event.clone(), &mut self.out);
+                }
+                self.seam.live(*first, event, &mut self.out);
+            }
+            (Channel::Book, []) => {
+                let symbol = event.symbol;
+                if self.books.live(event, &mut self.out.events) == Wanted::Snapshot {
+                    self.fetches.book(symbol);
+                }
+            }
+            _ => self.out.events.push(event),
+        }
+    }
+
+    /// An event of a symbol that was not asked for under this name.
     #[cold]
-    fn stray(&mut self, event: &Event) {
+    fn elsewhere(&mut self, mut event: Event, channel: Channel, now: Instant) {
+        let asked = self.client.protocol.asked_as(event.symbol);
+        let known = asked.and_then(|symbol| Some((symbol, self.routes.number(&Stream::new(symbol, channel))?)));
+        if let Some((symbol, at)) = known {
+            event.symbol = symbol;
+            return self.arrived(at, event, channel, now);
+        }
         // A venue's one channel may tell more than one of ours.
         if self.routes.all.iter().any(|route| route.stream.symbol == event.symbol) {
             return;
@@ -319,43 +346,68 @@ impl Live {
         Err(Error::new(ErrorKind::Config, "market.subscribe", message))
     }
 
-    /// What it refuses later is an instrument that was taken off.
-    fn refused(&mut self, slot: usize, streams: &[(Stream, String)]) {
+    /// What it refuses later was taken off, or is refused for a while: it is asked for again as a stream that is silent, less
+    /// and less often.
+    fn refused(&mut self, streams: &[(Stream, String)]) {
         for (stream, why) in streams {
-            let Some(at) = self.routes.number(stream) else {
-                continue;
-            };
-            tracing::error!(%stream, why, "the venue gives this stream no more: all others go on");
-            self.routes.all[at].slot = None;
-            self.routes.slots[slot].routes.retain(|route| *route != at);
+            tracing::error!(%stream, why, "the venue refuses this stream: it is asked for again later, and all others go on");
+            if let Some(at) = self.routes.number(stream) {
+                let seams = &self.routes.all[at].seams;
+                seams.iter().for_each(|seam| self.seam.disrupted(*seam));
+            }
+            if stream.channel == Channel::Book {
+                self.books.broken(stream.symbol);
+            }
         }
     }
 
     fn fetched(&mut self, fetched: Fetched) -> Result<()> {
         match fetched {
             Fetched::Page { range, events } => self.seam.page(&range, events, &mut self.out),
-            Fetched::Told(range) => self.seam.told(&range, &mut self.out),
-            Fetched::Failed(range, error) => {
-                tracing::warn!(stream = %range.stream, %error, "what was missed could not be had: it is asked for again");
-                self.seam.failed(&range, again(self.client.clock.now()));
+            Fetched::Told(range) => {
+                self.in_vain.remove(&range.stream);
+                self.seam.told(&range, &mut self.out);
             }
+            Fetched::Failed(range, error) => self.not_had(range, error)?,
             Fetched::Book(symbol, Ok(book)) => {
                 if !self.books.snapshot(book, &mut self.out.events) {
-                    self.fetches.book(symbol);
+                    self.books.ask_later(symbol);
                 }
             }
             Fetched::Book(symbol, Err(error)) => {
                 tracing::warn!(%symbol, %error, "the order book could not be had: it is asked for again");
-                if self.books.is_broken(symbol) {
-                    self.books.broken(symbol);
-                }
+                self.books.ask_later(symbol);
             }
+            Fetched::Broken(error) => return Err(error),
         }
+        Ok(())
+    }
+
+    /// What was missed could not be had. Asked for in vain again and again, it counts as what the venue no longer has; but a
+    /// venue that refuses this client altogether is told.
+    fn not_had(&mut self, range: Range, error: Error) -> Result<()> {
+        let hopeless = error.retry() == RetryAdvice::Never;
+        let times = self.in_vain.entry(range.stream).or_default();
+        *times = if hopeless { *times + 1 } else { 0 };
+        if *times < IN_VAIN {
+            tracing::warn!(stream = %range.stream, %error, "what was missed could not be had: it is asked for again");
+            self.seam.failed(&range, again(self.client.clock.now()));
+            return Ok(());
+        }
+        self.in_vain.remove(&range.stream);
+        if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Unsupported) {
+            return Err(error.with("stream", range.stream));
+        }
+        tracing::error!(stream = %range.stream, %error, "what was missed cannot be had: a gap tells of it");
+        self.seam.give_up(&range, &mut self.out);
         Ok(())
     }
 
     fn time_passes(&mut self) {
         self.seam.tick(self.client.clock.now(), &mut self.out);
+        for symbol in self.books.due() {
+            self.fetches.book(symbol);
+        }
         for route in &mut self.routes.all {
             let Some(slot) = route.slot.map(|slot| &self.routes.slots[slot]) else {
                 continue;

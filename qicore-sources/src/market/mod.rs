@@ -25,6 +25,7 @@ mod routes;
 mod seam;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use qicore_data::{
@@ -284,10 +285,11 @@ impl Market {
         feed.lasts = config.lasts.or(feed.lasts);
         let (sender, reports) = live::reports();
         let shared = Shared {
-            url: net::below(&net::url(&feed.url, &["ws", "wss"])?, feed.path),
+            url: net::below(&net::url(&feed.url.0, &["ws", "wss"])?, feed.path),
             dialer: Dialer::new(&config.net)?,
             tee,
-            connects: Budget::shared(&format!("connect {}", feed.url), [feed.connects]),
+            made: AtomicU64::new(0),
+            connects: Budget::shared(&format!("connect {}", feed.url.0), [feed.connects]),
             retry: config.reconnect,
             answer_within: config.answer_within,
             prelude: instruments,

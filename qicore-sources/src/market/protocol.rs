@@ -7,7 +7,7 @@ use std::time::Duration;
 use qicore_data::{Decoder, Error, Event, Symbol};
 
 use super::seam::CandleRules;
-use crate::net::{Request, Told, Window};
+use crate::net::{Request, Told, Window, without_secrets};
 use crate::venue::{Mark, Range, Stream, VenueContext};
 
 /// A venue's protocol. Pure: what to ask and how to read the answer, without I/O and without a clock.
@@ -30,6 +30,12 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
     /// How long after Monday, 00:00 UTC, its weeks begin.
     fn week(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// Another symbol that an instrument may have been asked for as, which the venue sends under this one.
+    fn asked_as(&self, sent: Symbol) -> Option<Symbol> {
+        let _ = sent;
+        None
     }
 
     /// How its books are put right after a break.
@@ -69,11 +75,28 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
     fn instruments(&self, symbols: &[Symbol]) -> Ask;
 }
 
+/// A URL as it is configured. What of it may be secret is not told.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Address(pub(crate) String);
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_secrets(&self.0))
+    }
+}
+
+impl Address {
+    /// The configured one, or else the venue's own.
+    pub(crate) fn or(configured: Option<&String>, usual: &str) -> Self {
+        Self(configured.map_or_else(|| usual.to_owned(), Clone::clone))
+    }
+}
+
 /// A host of a venue's HTTP interface.
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
     /// Where it is.
-    pub(crate) base: String,
+    pub(crate) base: Address,
     /// What may be asked of it.
     pub(crate) windows: Vec<Window>,
     /// The error that an answer's body is, if it is one.
@@ -86,7 +109,7 @@ pub(crate) struct Host {
 #[derive(Debug, Clone)]
 pub(crate) struct Feed {
     /// Where it is.
-    pub(crate) url: String,
+    pub(crate) url: Address,
     /// The path below that.
     pub(crate) path: &'static str,
     /// The most streams of a connection.

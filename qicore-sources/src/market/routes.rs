@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{GapReason, Timestamp};
+use qicore_data::{Error, ErrorKind, GapReason, Timestamp};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::{Command, Shared};
@@ -34,17 +34,10 @@ pub(super) struct Route {
 pub(super) struct Slot {
     pub(super) routes: Vec<usize>,
     pub(super) commands: mpsc::Sender<Command>,
-    task: AbortHandle,
     /// It has been there once.
     pub(super) was_up: bool,
     /// When it was lost, by the last message, and why.
     pub(super) down: Option<(Timestamp, GapReason)>,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
 
 impl Route {
@@ -66,10 +59,12 @@ impl Route {
 }
 
 /// The streams of a live market, and their connections.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Routes {
     pub(super) all: Vec<Route>,
     pub(super) slots: Vec<Slot>,
+    /// The tasks that keep the connections, for as long as this is there.
+    keepers: JoinSet<()>,
     by_stream: HashMap<Stream, usize, rustc_hash::FxBuildHasher>,
 }
 
@@ -94,22 +89,35 @@ impl Routes {
             heard: Instant::now(),
             stale_after: config.stale_after,
         };
-        let shared = Arc::new(shared);
+        let (shared, mut keepers) = (Arc::new(shared), JoinSet::new());
         let slot = |(slot, streams): (usize, &[Stream])| {
             let (commands, receiver) = mpsc::channel(1024);
-            let task = tokio::spawn(keeper::keep(Arc::clone(&shared), slot, streams.to_vec(), receiver));
+            keepers.spawn(keeper::keep(Arc::clone(&shared), slot, streams.to_vec(), receiver));
             Slot {
                 routes: (slot * most..slot * most + streams.len()).collect(),
                 commands,
-                task: task.abort_handle(),
                 was_up: false,
                 down: lost,
             }
         };
+        let slots = sent.chunks(most).enumerate().map(slot).collect();
         Self {
             all: sent.iter().enumerate().map(route).collect(),
-            slots: sent.chunks(most).enumerate().map(slot).collect(),
+            slots,
+            keepers,
             by_stream: sent.iter().enumerate().map(|(at, stream)| (*stream, at)).collect(),
+        }
+    }
+
+    /// A connection that nobody keeps any more: a defect. Cancel-safe; waits for ever while all is well.
+    pub(super) async fn broken(&mut self) -> Error {
+        match self.keepers.join_next().await {
+            Some(ended) => {
+                let why = ended.err().map_or_else(String::new, |error| format!(": {error}"));
+                let message = format!("the task that keeps a connection has ended{why}");
+                Error::new(ErrorKind::Internal, "market.keeper", message)
+            }
+            None => std::future::pending().await,
         }
     }
 

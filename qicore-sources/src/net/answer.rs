@@ -191,14 +191,6 @@ mod tests {
     }
 
     #[test]
-    fn the_host_s_clock() {
-        let now = Timestamp::from_rfc3339("2026-11-05T10:00:00.5Z").unwrap();
-        assert_eq!(ahead(Some("Thu, 05 Nov 2026 10:02:00 GMT"), now), Some(119_500_000_000));
-        assert_eq!(ahead(Some("Thu, 05 Nov 2026 09:59:00 GMT"), now), Some(-60_500_000_000));
-        assert_eq!([None, Some("yesterday")].map(|date| ahead(date, now)), [None, None]);
-    }
-
-    #[test]
     fn the_venue_s_own_words_count() {
         let told = error(400, None, "{\"code\":-1121}").to_string();
         assert_eq!(told, "venue: Invalid symbol. (config; status=400)");

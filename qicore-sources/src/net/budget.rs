@@ -74,6 +74,9 @@ impl Drop for Permit {
     }
 }
 
+/// What hosts ask for is believed up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(7 * 24 * 3600);
+
 static SHARED: LazyLock<Mutex<HashMap<String, Weak<Budget>>>> = LazyLock::new(Mutex::default);
 
 impl Budget {
@@ -132,7 +135,7 @@ impl Budget {
 
     /// The host asks for silence (Retry-After, a ban): nothing is sent before it is over.
     pub fn pause(&self, length: Duration) {
-        let until = Instant::now() + length;
+        let until = Instant::now() + length.min(LONGEST_PAUSE);
         let mut state = self.state();
         state.paused_until = state.paused_until.max(Some(until));
     }

@@ -1,5 +1,6 @@
 //! HTTP under a budget.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ impl Request {
 pub(crate) type Told = fn(&HeaderMap) -> Option<(Duration, u32)>;
 
 /// A client of one host.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Http {
     client: reqwest::Client,
     base: Url,
@@ -49,6 +50,16 @@ pub(crate) struct Http {
     /// The error that a body is, if it is one.
     of_body: fn(&str) -> Option<Error>,
     told: Option<Told>,
+}
+
+/// Of the URL only where it leads to.
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http")
+            .field("base", &super::url::place(&self.base))
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Http {

@@ -23,6 +23,8 @@ pub(super) struct BuiltSeam {
     /// The shorter bars.
     parts: CandleSeam,
     bars: BTreeMap<Timestamp, Bar>,
+    /// Of bars that open before this some parts are missing.
+    half_before: Option<Timestamp>,
 }
 
 /// A bar, as far as its parts have come.
@@ -49,6 +51,7 @@ impl BuiltSeam {
             rules,
             parts: CandleSeam::new(plan.of, of, !plan.sent, rules, Some(first)),
             bars: BTreeMap::new(),
+            half_before: None,
         }
     }
 
@@ -61,14 +64,33 @@ impl BuiltSeam {
             match candle(&event).map(|bar| bar.closed) {
                 Some(true) => self.part(event, out),
                 Some(false) => self.open(&event, out),
-                None => out.events.push(event),
+                None => self.beside(event, out),
             }
         }
         self.close(out);
     }
 
+    /// A gap: bars that lack some of their parts are not told, since they would be wrong.
+    fn beside(&mut self, event: Event, out: &mut Out) {
+        if let Data::Gap(gap) = &event.data {
+            let whole = self.timeframe.floor(gap.to) == gap.to;
+            let until = if whole {
+                gap.to
+            } else {
+                self.timeframe.next(self.timeframe.floor(gap.to))
+            };
+            self.half_before = self.half_before.max(Some(until));
+            self.bars
+                .retain(|open, bar| bar.told.is_some() || self.timeframe.next(*open) <= gap.from);
+        }
+        out.events.push(event);
+    }
+
     fn part(&mut self, event: Event, out: &mut Out) {
         let open = self.timeframe.floor(event.timestamp);
+        if self.half_before.is_some_and(|until| open < until) {
+            return;
+        }
         let newest = self.bars.keys().next_back().copied();
         if newest.is_some_and(|newest| open < newest) && !self.bars.contains_key(&open) {
             // A revision of what is no longer remembered.
@@ -149,6 +171,10 @@ impl Joint for BuiltSeam {
 
     fn told(&mut self, range: &Range, out: &mut Out) {
         self.with(out, |parts, out| parts.told(range, out));
+    }
+
+    fn give_up(&mut self, range: &Range, out: &mut Out) {
+        self.with(out, |parts, out| parts.give_up(range, out));
     }
 
     fn failed(&mut self, range: &Range, again: Timestamp) {

@@ -362,6 +362,19 @@ impl Joint for CandleSeam {
         self.again = Some(self.now.saturating_add(self.pause));
     }
 
+    fn give_up(&mut self, range: &Range, out: &mut Out) {
+        if let Some(asked) = self.asked.take_if(|asked| asked.range == *range) {
+            let end = self.known().map_or(asked.end, |known| known.min(asked.end));
+            if !self.rules.candles.sends_empty
+                && let Some(next) = self.next.filter(|next| *next < end)
+            {
+                out.events.push(self.rules.gap(self.stream, next, end, None));
+            }
+            self.absent(end, out);
+            self.drain(out);
+        }
+    }
+
     fn failed(&mut self, range: &Range, again: Timestamp) {
         if self.asked.take_if(|asked| asked.range == *range).is_some() {
             self.again = Some(again);

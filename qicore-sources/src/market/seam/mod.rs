@@ -110,6 +110,12 @@ fn mark((id, time): Ends) -> Mark {
     }
 }
 
+/// Rules for tests of others.
+#[cfg(test)]
+pub(super) fn tests_rules() -> Rules {
+    tests::rules(Order::LiveFirst, 10, (true, true))
+}
+
 /// How a stream is had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -135,6 +141,8 @@ trait Joint: std::fmt::Debug + Send + Sync {
     fn page(&mut self, events: Vec<Event>, out: &mut Out);
     /// All that the venue has of a range has come.
     fn told(&mut self, range: &Range, out: &mut Out);
+    /// What was asked for cannot be had at all.
+    fn give_up(&mut self, range: &Range, out: &mut Out);
     /// What was asked for could not be had, and is to be asked for again.
     fn failed(&mut self, range: &Range, again: Timestamp);
     /// Time passes.
@@ -235,6 +243,11 @@ impl Seam {
         self.who_asked(range).for_each(|joint| joint.told(range, out));
     }
 
+    /// A range cannot be had at all.
+    pub(crate) fn give_up(&mut self, range: &Range, out: &mut Out) {
+        self.who_asked(range).for_each(|joint| joint.give_up(range, out));
+    }
+
     /// A range could not be had for now: it is asked for again later.
     pub(crate) fn failed(&mut self, range: &Range, again: Timestamp) {
         self.who_asked(range).for_each(|joint| joint.failed(range, again));
@@ -250,6 +263,28 @@ impl Seam {
     pub(crate) fn mark(&self, stream: Stream) -> Option<Mark> {
         let (_, joint) = self.streams.iter().find(|(plan, _)| plan.stream == stream)?;
         joint.place().map(|place| mark((place.id, place.time)))
+    }
+
+    /// What is missing before that.
+    pub(crate) fn holes(&self, stream: Stream) -> Vec<(Mark, Mark)> {
+        let found = self.streams.iter().find(|(plan, _)| plan.stream == stream);
+        let holes = found.and_then(|(_, joint)| joint.place()).map(|place| place.holes);
+        holes
+            .unwrap_or_default()
+            .into_iter()
+            .map(|[from, to]| (mark(from), mark(to)))
+            .collect()
+    }
+
+    /// Has a stream go on at a mark.
+    pub(crate) fn start(&mut self, stream: Stream, mark: Mark) {
+        let place = Place {
+            id: mark.id,
+            time: mark.time.nanos(),
+            holes: Vec::new(),
+        };
+        let found = self.streams.iter_mut().filter(|(plan, _)| plan.stream == stream);
+        found.for_each(|(_, joint)| joint.resume(&place));
     }
 
     /// Time passes: overdue candles, and streams that are silent since a connection came back.

@@ -300,6 +300,19 @@ impl Joint for TradeSeam {
         }
     }
 
+    fn give_up(&mut self, range: &Range, out: &mut Out) {
+        if self.asked.take_if(|(asked, _)| asked == range).is_none() {
+            return;
+        }
+        let all = || {
+            let from = self.next?;
+            Some(Hole { from, to: range.to })
+        };
+        if let Some(hole) = self.missing().or_else(all) {
+            self.lost(hole, out);
+        }
+    }
+
     fn failed(&mut self, range: &Range, again: Timestamp) {
         if self.asked.take_if(|(asked, _)| asked == range).is_none() {
             return;

@@ -26,8 +26,8 @@ pub struct TopConfig {
     pub depth: usize,
     /// Whether the venue's own snapshots and changes are passed on too.
     pub keep: bool,
-    /// Venues whose books have a bounded depth, and that do not say when a level leaves it: their books are cut to as many levels
-    /// as their snapshots have. (Kraken: docs.kraken.com, "Book checksum".)
+    /// Venues whose books have a bounded depth, and that do not say when a level leaves it: their books are cut to the
+    /// depth that their snapshots have, of 10, 25, 100, 500 and 1000. (Kraken: docs.kraken.com, "Book checksum".)
     pub bounded: Vec<String>,
 }
 

@@ -37,8 +37,8 @@ pub use config::{Tell, TopConfig};
 use std::collections::BTreeMap;
 
 use qicore_data::{
-    Book, BookKind, Data, Event, Exchange, Level, Levels, NewTransform, OrderBook, Output, Plugin, Quote, Result,
-    Symbol, Touched, Transform,
+    Book, BookKind, Checksum, Data, Event, Exchange, GapReason, Level, Levels, NewTransform, OrderBook, Output, Plugin,
+    Quote, Result, Symbol, Touched, Transform,
 };
 
 use super::{damaged, per_lane};
@@ -53,6 +53,9 @@ pub(super) const PLUGIN: Plugin<NewTransform> = Plugin::new(
         Ok(per_lane(Top::from(config)))
     },
 );
+
+/// The depths that books of a bounded depth come in. A thin market has fewer levels than its depth.
+const DEPTHS: [usize; 5] = [10, 25, 100, 500, 1000];
 
 /// Maintains order books; see the [module](self).
 #[derive(Debug, Clone)]
@@ -74,10 +77,17 @@ impl Top {
     /// Takes up a book event; the view that is to be told, if it has changed.
     fn take_up(&mut self, event: &Event, book: &Book) -> Option<Data> {
         let place = (event.exchange, event.symbol);
+        if book.checksum == Some(Checksum::Mismatch) {
+            self.books.remove(&place);
+            return None;
+        }
         if book.kind == BookKind::Snapshot {
             let levels = book.levels.bids().len().max(book.levels.asks().len());
             let bounded = self.config.bounded.iter().any(|name| name == event.exchange.as_str());
-            let depth = if bounded { levels } else { usize::MAX };
+            let depth = DEPTHS
+                .into_iter()
+                .find(|depth| bounded && levels <= *depth)
+                .unwrap_or(usize::MAX);
             self.books.insert(place, OrderBook::with_depth(depth));
         }
         let known = self.books.get_mut(&place)?;
@@ -138,6 +148,8 @@ impl Transform for Top {
                     }
                     out.events.extend(told);
                 }
+                // Of trades and candles that a venue no longer has; books are not concerned.
+                Data::Gap(gap) if gap.reason == GapReason::Provider => out.events.push(event),
                 Data::Gap(_) => {
                     self.books.remove(&(event.exchange, event.symbol));
                     out.events.push(event);

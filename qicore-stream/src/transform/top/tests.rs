@@ -79,20 +79,43 @@ fn nothing_is_told_of_a_book_that_is_not_known() {
 
 #[test]
 fn a_book_of_bounded_depth_forgets_what_leaves_it() {
-    let changes = |exchange| {
+    let full: Vec<_> = (0..10).map(|at| (99 - at, 1)).collect();
+    let thin = [(99, 1), (98, 1)];
+    let changes = |exchange, bids: &[(i64, i64)]| {
         vec![
-            book(exchange, BookKind::Snapshot, &[(99, 1), (98, 1)], &[(101, 1), (102, 1)]),
+            book(exchange, BookKind::Snapshot, bids, &[(101, 1)]),
             book(exchange, BookKind::Delta, &[(100, 1)], &[]),
             book(exchange, BookKind::Delta, &[(100, 0)], &[]),
         ]
     };
-    let last = |exchange| {
-        bids(&told(&mut Top::from(TopConfig::default()), changes(exchange)))
-            .pop()
-            .unwrap()
+    let last = |exchange, bids| {
+        let told = told(&mut Top::from(TopConfig::levels(20)), changes(exchange, bids));
+        self::bids(&told).pop().unwrap().len()
     };
-    assert_eq!(last("kraken"), ["99"]);
-    assert_eq!(last("coinbase"), ["99", "98"]);
+    assert_eq!((last("kraken", &full), last("coinbase", &full)), (9, 10));
+    // A thin market is not full.
+    assert_eq!(last("kraken", &thin), 2);
+}
+
+#[test]
+fn what_does_not_concern_a_book_does_not_break_it() {
+    let mut lacking = gap("kraken");
+    if let Data::Gap(gap) = &mut lacking.data {
+        gap.reason = GapReason::Provider;
+    }
+    let mut wrong = book("kraken", BookKind::Delta, &[(99, 3)], &[]);
+    if let Data::Book(book) = &mut wrong.data {
+        book.checksum = Some(Checksum::Mismatch);
+    }
+    let events = vec![
+        book("kraken", BookKind::Snapshot, &[(99, 1)], &[]),
+        lacking,
+        book("kraken", BookKind::Delta, &[(98, 1)], &[]),
+        wrong,
+        book("kraken", BookKind::Delta, &[(97, 1)], &[]),
+    ];
+    let told = told(&mut Top::from(TopConfig::default()), events);
+    assert_eq!(bids(&told), [vec!["99"], vec!["Gap"], vec!["99", "98"]]);
 }
 
 #[test]

@@ -44,8 +44,8 @@ impl Resume for FromStart {
 pub struct SourceCapabilities {
     /// It can go back to a checkpoint and read the same again (a file, a broker, a history); a live stream cannot.
     pub replayable: bool,
-    /// It is live, and asks elsewhere for what was missed: it goes on at the lowest of what the sinks hold, if they hold
-    /// anything, and gives what lies between two of them the offset of the higher one.
+    /// It is live, and asks elsewhere for what was missed: it goes on at the lowest of what the sinks hold, from the start if one
+    /// holds nothing, and gives what lies between two of them the offset of the higher one.
     pub catches_up: bool,
     /// It ends by itself.
     pub finite: bool,

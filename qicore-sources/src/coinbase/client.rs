@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{Decoder, answer_error};
 use crate::market::MarketConfig;
 use crate::market::protocol::{
-    Address, Ask, BookRepair, Closing, Covers, Feed, Host, Offer, Pending, Protocol, by_channel,
+    Address, Ask, BookRepair, Closing, Covers, Feed, Host, Offer, Pending, Protocol, by_channel, unusable,
 };
 use crate::net::{Request, Window};
 use crate::venue::{Channel, Mark, Range, Stream, VenueContext};
@@ -52,6 +52,12 @@ pub(super) struct Coinbase {
 impl Coinbase {
     pub(super) fn protocol(config: &MarketConfig) -> Result<Arc<dyn Protocol>> {
         let exchange = config.exchange.as_deref().unwrap_or("coinbase");
+        if exchange != "coinbase" {
+            return Err(unusable(
+                "exchange",
+                format!("exchange is {exchange:?}: of this venue it is coinbase"),
+            ));
+        }
         let context =
             VenueContext::new(exchange, "coinbase").map_err(|error| Error::config("coinbase", error.to_string()))?;
         Ok(Arc::new(Self {

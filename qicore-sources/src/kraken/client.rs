@@ -40,6 +40,12 @@ pub(super) struct Kraken {
 impl Kraken {
     pub(super) fn protocol(config: &MarketConfig) -> Result<Arc<dyn Protocol>> {
         let exchange = config.exchange.as_deref().unwrap_or("kraken");
+        if exchange != "kraken" {
+            return Err(unusable(
+                "exchange",
+                format!("exchange is {exchange:?}: of this venue it is kraken"),
+            ));
+        }
         let context =
             VenueContext::new(exchange, "kraken").map_err(|error| Error::config("kraken", error.to_string()))?;
         let depth = config.book_depth.unwrap_or(DEPTHS[0]);

@@ -5,8 +5,11 @@
 //! it. It comes in one piece, since only at its end there is a position that all can go on from.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use qicore_data::{Batch, Checkpoint, Content, Event, Gap, GapReason, Lane, Offsets, Position, Result, Symbol};
+use qicore_data::{
+    Batch, Checkpoint, Content, Event, Gap, GapReason, Lane, Offsets, Position, Result, Symbol, Timestamp,
+};
 use tokio::task::JoinHandle;
 
 use super::client::Client;
@@ -32,18 +35,28 @@ pub(super) struct Behind {
     pub(super) plans: Vec<Plan>,
     pub(super) rules: Rules,
     pub(super) parallel: usize,
+    /// A history is wanted from this time on.
+    pub(super) from: Option<Timestamp>,
 }
 
+/// A pipeline that nobody has asked for a history is taken for young for so long: what a sink of it lacks is what a kill has
+/// cost.
+const WITHIN: Duration = Duration::from_secs(3600);
+
 impl CatchUp {
-    /// Begins to read what lies between checkpoints, the lowest first.
-    pub(super) fn begin(behind: Behind, held: Vec<Arc<Checkpoint>>) -> Option<Self> {
-        if held.len() < 2 {
+    /// Begins to read what lies between checkpoints, the lowest first; before the first what a sink that holds nothing is to
+    /// have.
+    pub(super) fn begin(behind: Behind, from_start: bool, held: Vec<Arc<Checkpoint>>) -> Option<Self> {
+        if held.is_empty() || held.len() == 1 && !from_start {
             return None;
         }
         Some(Self(tokio::spawn(async move {
             let mut batches = Vec::new();
+            if from_start && let Some(first) = held.first() {
+                batches.push(behind.before(first).await?);
+            }
             for pair in held.windows(2) {
-                batches.push(behind.between(&pair[0], &pair[1]).await?);
+                batches.push(behind.between(&behind.seam(&pair[0])?, &pair[1]).await?);
             }
             Ok(batches)
         })))
@@ -62,11 +75,28 @@ impl CatchUp {
 }
 
 impl Behind {
-    async fn between(&self, lower: &Checkpoint, higher: &Checkpoint) -> Result<Batch> {
-        let (before, after) = (self.seam(lower)?, self.seam(higher)?);
-        let mut events = self.lost(&before, &after);
+    /// What came before the lowest position. A sink that is new to an old pipeline is not given all of its life, but told so.
+    async fn before(&self, lowest: &Checkpoint) -> Result<Batch> {
+        let after = self.seam(lowest)?;
+        let asked = self.from.is_some() || after.at().since(after.since()) <= WITHIN;
+        let mut before = Seam::new(&self.plans, self.rules, Some(after.since()));
+        if !asked {
+            for plan in &self.plans {
+                after
+                    .mark(plan.stream)
+                    .into_iter()
+                    .for_each(|mark| before.start(plan.stream, mark));
+            }
+        }
+        before.heard(after.since());
+        self.between(&before, lowest).await
+    }
+
+    async fn between(&self, before: &Seam, higher: &Checkpoint) -> Result<Batch> {
+        let after = self.seam(higher)?;
+        let mut events = self.lost(before, &after);
         for plan in &self.plans {
-            for (from, to) in stretches(&before, &after, plan.stream) {
+            for (from, to) in stretches(before, &after, plan.stream) {
                 let stream = plan.stream;
                 let range = Range { stream, from, to };
                 let mut seam = Seam::new(&[*plan], self.rules, None);
@@ -140,8 +170,6 @@ fn stretches(before: &Seam, after: &Seam, stream: Stream) -> Vec<(Mark, Mark)> {
 
 #[cfg(test)]
 mod tests {
-    use qicore_data::Timestamp;
-
     use super::*;
     use crate::venue::Channel;
 
@@ -159,10 +187,10 @@ mod tests {
             seam
         };
         let before = seam(
-            r#"{"at":5,"streams":{"BTC/USD trades":{"time":1,"id":50,"holes":[[[10,1],[20,1]],[[30,1],[40,1]]]}}}"#,
+            r#"{"at":5,"since":1,"streams":{"BTC/USD trades":{"time":1,"id":50,"holes":[[[10,1],[20,1]],[[30,1],[40,1]]]}}}"#,
         );
         let after = seam(
-            r#"{"at":9,"streams":{"BTC/USD trades":{"time":2,"id":90,"holes":[[[15,1],[20,1]],[[70,2],[80,2]]]}}}"#,
+            r#"{"at":9,"since":1,"streams":{"BTC/USD trades":{"time":2,"id":90,"holes":[[[15,1],[20,1]],[[70,2],[80,2]]]}}}"#,
         );
         let ids = |stretches: Vec<(Mark, Mark)>| -> Vec<_> {
             stretches.into_iter().map(|(from, to)| (from.id, to.id)).collect()
@@ -172,10 +200,10 @@ mod tests {
             ids(stretches(&before, &after, stream)),
             [some(10, 15), some(30, 40), some(50, 70), some(80, 90)]
         );
-        let new = seam(r#"{"at":5,"streams":{}}"#);
+        let new = seam(r#"{"at":5,"since":1,"streams":{}}"#);
         let found = stretches(
             &new,
-            &seam(r#"{"at":9,"streams":{"BTC/USD trades":{"time":7,"id":3}}}"#),
+            &seam(r#"{"at":9,"since":1,"streams":{"BTC/USD trades":{"time":7,"id":3}}}"#),
             stream,
         );
         assert_eq!(

@@ -173,6 +173,10 @@ impl MarketConfig {
                 return wrong("channels", &message);
             }
         }
+        let no_limit = |window: &Window| window.limit == 0 || window.period.is_zero();
+        if self.limits.iter().flatten().any(no_limit) {
+            return wrong("limits", "limits must be above 0; an empty list is no limit");
+        }
         for (setting, nothing) in [
             ("waiting", self.waiting == 0),
             ("parallel", self.parallel == 0),

@@ -78,6 +78,8 @@ impl Live {
             reports,
         } = setup;
         let mut seam = Seam::new(&plans, rules, config.from);
+        // A sink that holds nothing has the lane begin at its start.
+        let from_start = resume.checkpoint(&lane).await?.is_none();
         let held = resume.held(&lane).await?;
         let mut offset = 0;
         if let Some(checkpoint) = held.last() {
@@ -93,12 +95,13 @@ impl Live {
             plans: plans.clone(),
             rules,
             parallel: config.parallel,
+            from: config.from,
         };
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             books: Books::new(client.protocol.book_repair()),
-            catch_up: CatchUp::begin(behind, held),
+            catch_up: CatchUp::begin(behind, from_start, held),
             caught_up: VecDeque::new(),
             fetches: Fetches::new(client.clone(), config.parallel),
             client,

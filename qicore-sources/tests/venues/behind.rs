@@ -13,13 +13,13 @@ use tokio::time::timeout;
 
 use crate::common::{PATIENCE, consecutive, each_venue, ids, opened, source, venue};
 
-/// What the sinks hold.
-struct Held(Vec<Arc<Checkpoint>>);
+/// What the sinks hold; with one that holds nothing, or without.
+struct Held(Vec<Arc<Checkpoint>>, bool);
 
 #[async_trait]
 impl Resume for Held {
     async fn checkpoint(&self, _lane: &Lane) -> Result<Option<Arc<Checkpoint>>> {
-        Ok(self.0.first().cloned())
+        Ok(self.0.first().filter(|_| !self.1).cloned())
     }
 
     async fn held(&self, _lane: &Lane) -> Result<Vec<Arc<Checkpoint>>> {
@@ -34,7 +34,7 @@ fn events(batch: &Batch) -> (&[Event], &Offsets) {
     }
 }
 
-each_venue!(the_one_that_is_behind_gets_what_lies_between);
+each_venue!(the_one_that_is_behind_gets_what_lies_between the_one_that_has_nothing_gets_all);
 
 async fn the_one_that_is_behind_gets_what_lies_between(kind: VenueKind) {
     let venue = venue(kind).start().await.unwrap();
@@ -67,7 +67,7 @@ async fn the_one_that_is_behind_gets_what_lies_between(kind: VenueKind) {
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let mut second = new();
-    second.open(Arc::new(Held(held))).await.unwrap();
+    second.open(Arc::new(Held(held, false))).await.unwrap();
     let between = second.next_batch(BatchLimit::default()).await.unwrap().unwrap();
     assert_eq!(between.position, farther);
     let (found, offsets) = events(&between);
@@ -96,5 +96,40 @@ async fn the_one_that_is_behind_gets_what_lies_between(kind: VenueKind) {
     }
     for (symbol, ids) in ids(&all) {
         assert!(consecutive(&ids), "{symbol}: {ids:?}");
+    }
+}
+
+/// A kill before a sink's first commit leaves it with nothing, where another one has all.
+async fn the_one_that_has_nothing_gets_all(kind: VenueKind) {
+    let venue = venue(kind).start().await.unwrap();
+    let new = || source(kind, &venue, 2, &[Channel::Trades]);
+    let mut first = opened(new()).await;
+    let (mut all, mut last) = (Vec::new(), None);
+    while all.len() < 200 {
+        let batch = timeout(PATIENCE, first.next_batch(BatchLimit::default()))
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+        all.extend_from_slice(events(&batch).0);
+        last = Some(Arc::new(Checkpoint::new(batch.lane, batch.position)));
+    }
+    drop(first);
+    let held = last.unwrap();
+    let mut second = new();
+    second
+        .open(Arc::new(Held(vec![Arc::clone(&held)], true)))
+        .await
+        .unwrap();
+    let batch = second.next_batch(BatchLimit::default()).await.unwrap().unwrap();
+    assert_eq!(batch.position, held.position);
+    let found = ids(events(&batch).0);
+    for (symbol, seen) in ids(&all) {
+        let found = &found[&symbol];
+        assert!(
+            consecutive(found) && found.ends_with(&seen[seen.len() / 2..]),
+            "{symbol}: {found:?}"
+        );
+        assert!(found.len() + 50 >= seen.len(), "{symbol}: {found:?}, {seen:?}");
     }
 }

@@ -123,8 +123,7 @@ impl ResumeTable {
             });
         }
         if self.source.catches_up {
-            // A sink that holds nothing begins where the source goes on for the others.
-            let from = all.clone().flatten().min_by_key(|checkpoint| checkpoint.progress());
+            let from = all.clone().min_by_key(progress).flatten();
             let mut others: Vec<_> = all.flatten().collect();
             others.sort_by_key(|checkpoint| checkpoint.progress());
             others.dedup_by_key(|checkpoint| checkpoint.progress());

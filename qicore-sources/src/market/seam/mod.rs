@@ -162,6 +162,8 @@ pub(crate) struct Seam {
     streams: Vec<(Plan, Box<dyn Joint>)>,
     /// When the last live event came.
     at: Timestamp,
+    /// Since when there is something.
+    since: Timestamp,
 }
 
 /// The form of [`Seam::detail`].
@@ -169,6 +171,7 @@ pub(crate) struct Seam {
 #[serde(deny_unknown_fields)]
 struct Detail {
     at: i64,
+    since: i64,
     streams: BTreeMap<String, Place>,
 }
 
@@ -190,6 +193,7 @@ impl Seam {
         Self {
             streams: plans.iter().filter_map(|plan| Some((*plan, joint(plan)?))).collect(),
             at: Timestamp::now(),
+            since: since.unwrap_or_else(Timestamp::now),
         }
     }
 
@@ -208,6 +212,11 @@ impl Seam {
     /// Something has come live.
     pub(crate) fn heard(&mut self, at: Timestamp) {
         self.at = at;
+    }
+
+    /// Since when there is something of the streams, over all restarts.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
     }
 
     /// When something last came live; of one that was resumed, before that.
@@ -295,7 +304,12 @@ impl Seam {
     /// Where all streams stand: enough to go on in another process.
     pub(crate) fn detail(&self) -> Arc<str> {
         let mut text = String::with_capacity(64 * self.streams.len() + 48);
-        let _ = write!(text, "{{\"at\":{},\"streams\":{{", self.at.nanos());
+        let _ = write!(
+            text,
+            "{{\"at\":{},\"since\":{},\"streams\":{{",
+            self.at.nanos(),
+            self.since.nanos()
+        );
         let mut comma = "";
         for (plan, joint) in &self.streams {
             let Some(Place { id, time, holes }) = joint.place() else {
@@ -317,11 +331,11 @@ impl Seam {
 
     /// Takes up what [`detail`](Self::detail) gave, as after a lost connection. Streams that are new begin as new ones.
     pub(crate) fn resume(&mut self, detail: &str) -> Result<()> {
-        let Detail { at, streams } = serde_json::from_str(detail).map_err(|error| {
+        let Detail { at, since, streams } = serde_json::from_str(detail).map_err(|error| {
             let message = "the stored position is damaged, or not that of a live source";
             Error::new(ErrorKind::Checkpoint, "live.resume", message).with_source(error)
         })?;
-        self.at = Timestamp::from_nanos(at);
+        (self.at, self.since) = (Timestamp::from_nanos(at), Timestamp::from_nanos(since));
         for (plan, joint) in &mut self.streams {
             if let Some(place) = streams.get(&plan.stream.to_string()) {
                 joint.resume(place);

@@ -39,7 +39,7 @@ pub(super) struct Live {
     books: Books,
     fetches: Fetches,
     /// What connections are made of, when it is their turn.
-    connecting: Option<Box<(Vec<Plan>, Shared, Option<(Timestamp, GapReason)>)>>,
+    connecting: Option<Box<Connecting>>,
     /// What comes before anything else.
     catch_up: Option<CatchUp>,
     caught_up: VecDeque<Batch>,
@@ -64,6 +64,15 @@ pub(super) struct Setup {
     pub(super) plans: Vec<Plan>,
     pub(super) shared: Shared,
     pub(super) reports: mpsc::Receiver<Report>,
+}
+
+/// What connections are made of.
+#[derive(Debug)]
+struct Connecting {
+    plans: Vec<Plan>,
+    shared: Shared,
+    /// When an earlier run last heard of the venue.
+    lost: Option<(Timestamp, GapReason)>,
 }
 
 impl Live {
@@ -107,7 +116,7 @@ impl Live {
             client,
             lane,
             routes: Routes::default(),
-            connecting: Some(Box::new((plans, shared, lost))),
+            connecting: Some(Box::new(Connecting { plans, shared, lost })),
             seam,
             reports,
             out: Out::default(),
@@ -131,7 +140,7 @@ impl Live {
         }
         // Nobody would listen to connections before.
         if let Some(connecting) = self.connecting.take() {
-            let (plans, shared, lost) = *connecting;
+            let Connecting { plans, shared, lost } = *connecting;
             self.routes = Routes::connect(&plans, &self.seam, &self.config, shared, lost);
         }
         loop {

@@ -180,12 +180,12 @@ impl Reader {
         self.pages = Pages::new(self.client.clone(), self.asked, self.parallel);
     }
 
-    fn at(&self) -> Mark {
+    pub(super) fn at(&self) -> Mark {
         self.seam.mark(self.range.stream).unwrap_or(self.range.from)
     }
 
     /// The next batch that says something new, with how far it is.
-    async fn next(&mut self) -> Result<(Batch, Timestamp)> {
+    pub(super) async fn next(&mut self) -> Result<(Batch, Timestamp)> {
         loop {
             let (mut out, before) = (Out::default(), self.offset);
             let page = self.pages.next().await?;

@@ -19,6 +19,7 @@ mod fetch;
 mod history;
 mod keeper;
 mod live;
+mod merged;
 mod pages;
 pub(crate) mod protocol;
 mod routes;

@@ -8,7 +8,7 @@ use qicore_sources::Channel;
 
 use crate::common::{consecutive, each_venue, gather, ids, opened, source, venue};
 
-each_venue!(trades_run_on_over_lost_connections history_comes_first candles_run_on_over_lost_connections candles_are_built instruments_alone_are_told_once);
+each_venue!(trades_run_on_over_lost_connections history_comes_first candles_run_on_over_lost_connections candles_are_built instruments_alone_are_told_once several_histories_come_in_one_order);
 
 async fn trades_run_on_over_lost_connections(kind: VenueKind) {
     let venue = venue(kind).start().await.unwrap();
@@ -150,4 +150,28 @@ async fn instruments_alone_are_told_once(kind: VenueKind) {
         let known = |event: &Event| matches!(&event.data, Data::Instrument(instrument) if instrument.active);
         assert!(events.len() == told && events.iter().all(known), "{events:?}");
     }
+}
+
+/// Candles are built of several symbols: none may be far ahead of the others.
+async fn several_histories_come_in_one_order(kind: VenueKind) {
+    let venue = LocalVenue::builder(kind)
+        .history(Duration::from_secs(1200))
+        .trade_interval(Duration::from_millis(200))
+        .start()
+        .await
+        .unwrap();
+    let began = Timestamp::now();
+    let from = began.saturating_sub(Duration::from_secs(600));
+    let mut source = source(kind, &venue, 2, &[Channel::Trades, Channel::Candles(Timeframe::M1)]).from(from);
+    source.config_mut().limits = Some(Vec::new());
+    let mut source = opened(source).await;
+    let events = gather(&mut source, |events| events.len() > 6100).await;
+    for (symbol, ids) in ids(&events) {
+        assert!(consecutive(&ids), "{symbol}");
+        assert_eq!(ids[0], venue.market().first_id_from(&symbol, from.nanos()));
+    }
+    // The newest bars are left to the seams, as what comes meanwhile is.
+    let old = |event: &&Event| event.timestamp < began.saturating_sub(Duration::from_secs(200));
+    let times: Vec<_> = events.iter().filter(old).map(|event| event.timestamp).collect();
+    assert!(times.len() > 4000 && times.is_sorted());
 }

@@ -1,5 +1,7 @@
 //! A venue's stream, put right by its history.
 
+mod mend;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -15,16 +17,17 @@ use super::books::{Books, Wanted};
 use super::catch_up::{Behind, CatchUp};
 use super::client::Client;
 use super::connection::{Command, OVERFLOW, Report, Shared};
-use super::fetch::{Fetched, Fetches, again};
+use super::fetch::Fetches;
+use super::merged::Merged;
 use super::protocol::BookRepair;
 use super::routes::Routes;
-use super::seam::{Out, Plan, Rules, Seam};
-use crate::venue::{Channel, Range, Stream};
+use super::seam::{Order, Out, Plan, Rules, Seam};
+use crate::venue::{Channel, Stream};
 
 /// How often it is looked what is overdue.
 const TICK: Duration = Duration::from_millis(100);
-/// So many refusals in a row say that what was missed cannot be had.
-const IN_VAIN: u32 = 5;
+/// What is nearer than this is left to the seams of the streams.
+const NEAR: Duration = Duration::from_secs(30);
 /// Reports that wait for the pipeline; each holds what came together on a connection.
 const WAITING: usize = 512;
 
@@ -38,6 +41,9 @@ pub(super) struct Live {
     seam: Seam,
     books: Books,
     fetches: Fetches,
+    /// So much is missing that it is read before anything is live.
+    history: bool,
+    merged: Option<Merged>,
     /// What connections are made of, when it is their turn.
     connecting: Option<Box<Connecting>>,
     /// What comes before anything else.
@@ -70,6 +76,7 @@ pub(super) struct Setup {
 #[derive(Debug)]
 struct Connecting {
     plans: Vec<Plan>,
+    rules: Rules,
     shared: Shared,
     /// When an earlier run last heard of the venue.
     lost: Option<(Timestamp, GapReason)>,
@@ -97,6 +104,8 @@ impl Live {
                 seam.resume(detail).map_err(|error| error.with("lane", &lane))?;
             }
         }
+        let away = client.clock.now().since(seam.at());
+        let history = config.order == Order::Strict && (away > NEAR || offset == 0 && config.from.is_some());
         let lost = (offset > 0).then(|| (seam.at(), GapReason::Disconnect));
         let behind = Behind {
             client: client.clone(),
@@ -116,7 +125,14 @@ impl Live {
             client,
             lane,
             routes: Routes::default(),
-            connecting: Some(Box::new(Connecting { plans, shared, lost })),
+            history,
+            merged: None,
+            connecting: Some(Box::new(Connecting {
+                plans,
+                rules,
+                shared,
+                lost,
+            })),
             seam,
             reports,
             out: Out::default(),
@@ -138,9 +154,14 @@ impl Live {
         if let Some(batch) = self.caught_up.pop_front() {
             return Ok(batch);
         }
+        if let Some(batch) = self.history().await? {
+            return Ok(batch);
+        }
         // Nobody would listen to connections before.
         if let Some(connecting) = self.connecting.take() {
-            let Connecting { plans, shared, lost } = *connecting;
+            let Connecting {
+                plans, shared, lost, ..
+            } = *connecting;
             self.routes = Routes::connect(&plans, &self.seam, &self.config, shared, lost);
         }
         loop {
@@ -371,48 +392,6 @@ impl Live {
                 self.books.broken(stream.symbol);
             }
         }
-    }
-
-    fn fetched(&mut self, fetched: Fetched) -> Result<()> {
-        match fetched {
-            Fetched::Page { range, events } => self.seam.page(&range, events, &mut self.out),
-            Fetched::Told(range) => {
-                self.in_vain.remove(&range.stream);
-                self.seam.told(&range, &mut self.out);
-            }
-            Fetched::Failed(range, error) => self.not_had(range, error)?,
-            Fetched::Book(symbol, Ok(book)) => {
-                if !self.books.snapshot(book, &mut self.out.events) {
-                    self.books.ask_later(symbol);
-                }
-            }
-            Fetched::Book(symbol, Err(error)) => {
-                tracing::warn!(%symbol, %error, "the order book could not be had: it is asked for again");
-                self.books.ask_later(symbol);
-            }
-            Fetched::Broken(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// What was missed could not be had. Asked for in vain again and again, it counts as what the venue no longer has; but a
-    /// venue that refuses this client altogether is told.
-    fn not_had(&mut self, range: Range, error: Error) -> Result<()> {
-        let hopeless = error.retry() == RetryAdvice::Never;
-        let times = self.in_vain.entry(range.stream).or_default();
-        *times = if hopeless { *times + 1 } else { 0 };
-        if *times < IN_VAIN {
-            tracing::warn!(stream = %range.stream, %error, "what was missed could not be had: it is asked for again");
-            self.seam.failed(&range, again(self.client.clock.now()));
-            return Ok(());
-        }
-        self.in_vain.remove(&range.stream);
-        if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Unsupported) {
-            return Err(error.with("stream", range.stream));
-        }
-        tracing::error!(stream = %range.stream, %error, "what was missed cannot be had: a gap tells of it");
-        self.seam.give_up(&range, &mut self.out);
-        Ok(())
     }
 
     fn time_passes(&mut self) {

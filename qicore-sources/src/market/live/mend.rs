@@ -1,0 +1,85 @@
+//! What a live market asks for beside its stream.
+
+use std::time::Duration;
+
+use qicore_data::{Batch, Error, ErrorKind, Result, RetryAdvice};
+
+use super::{Live, NEAR};
+use crate::market::fetch::{Fetched, again};
+use crate::market::merged::Merged;
+use crate::venue::Range;
+
+/// A history has what is so old.
+const SETTLED: Duration = Duration::from_secs(2);
+/// So many refusals in a row say that what was missed cannot be had.
+const IN_VAIN: u32 = 5;
+
+impl Live {
+    /// What lies far behind, of all streams in one order; again, until what is left is little. Cancel-safe.
+    pub(super) async fn history(&mut self) -> Result<Option<Batch>> {
+        while self.history
+            && let Some(connecting) = &self.connecting
+        {
+            let (client, plans, rules) = (&self.client, &connecting.plans, connecting.rules);
+            let merged = self.merged.get_or_insert_with(|| {
+                let to = client.clock.now().saturating_sub(SETTLED);
+                Merged::begin(client, plans, rules, self.config.parallel, &self.seam, to)
+            });
+            let Some(given) = merged.next().await? else {
+                self.history = self.client.clock.now().since(merged.to) > NEAR;
+                self.merged = None;
+                continue;
+            };
+            for (stream, mark) in given.marks {
+                self.seam.start(stream, mark);
+            }
+            self.seam
+                .heard(given.events.last().map_or(merged.to, |event| event.timestamp));
+            self.out.events = given.events;
+            return Ok(self.batch());
+        }
+        Ok(None)
+    }
+
+    pub(super) fn fetched(&mut self, fetched: Fetched) -> Result<()> {
+        match fetched {
+            Fetched::Page { range, events } => self.seam.page(&range, events, &mut self.out),
+            Fetched::Told(range) => {
+                self.in_vain.remove(&range.stream);
+                self.seam.told(&range, &mut self.out);
+            }
+            Fetched::Failed(range, error) => self.not_had(range, error)?,
+            Fetched::Book(symbol, Ok(book)) => {
+                if !self.books.snapshot(book, &mut self.out.events) {
+                    self.books.ask_later(symbol);
+                }
+            }
+            Fetched::Book(symbol, Err(error)) => {
+                tracing::warn!(%symbol, %error, "the order book could not be had: it is asked for again");
+                self.books.ask_later(symbol);
+            }
+            Fetched::Broken(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// What was missed could not be had. Asked for in vain again and again, it counts as what the venue no longer has; but a
+    /// venue that refuses this client altogether is told.
+    fn not_had(&mut self, range: Range, error: Error) -> Result<()> {
+        let hopeless = error.retry() == RetryAdvice::Never;
+        let times = self.in_vain.entry(range.stream).or_default();
+        *times = if hopeless { *times + 1 } else { 0 };
+        if *times < IN_VAIN {
+            tracing::warn!(stream = %range.stream, %error, "what was missed could not be had: it is asked for again");
+            self.seam.failed(&range, again(self.client.clock.now()));
+            return Ok(());
+        }
+        self.in_vain.remove(&range.stream);
+        if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Unsupported) {
+            return Err(error.with("stream", range.stream));
+        }
+        tracing::error!(stream = %range.stream, %error, "what was missed cannot be had: a gap tells of it");
+        self.seam.give_up(&range, &mut self.out);
+        Ok(())
+    }
+}

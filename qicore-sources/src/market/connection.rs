@@ -15,7 +15,7 @@ use url::Url;
 
 use super::capture::Tee;
 use super::protocol::{Feed, Pending, Protocol};
-use crate::net::ws::{Dialer, Incoming, Socket};
+use crate::net::ws::{Dialer, Received, Socket};
 use crate::net::{Answer, Budget};
 use crate::venue::Stream;
 
@@ -78,8 +78,6 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Frames that are decoded together, at most: what has come while the last were decoded.
-const TOGETHER: usize = 256;
 /// Events that are kept until all subscriptions are answered, at most.
 const KEPT: usize = 500_000;
 
@@ -107,8 +105,6 @@ pub(super) struct Connection {
     since: Instant,
     ping_at: Option<Instant>,
     answers_due: Instant,
-    /// What has come and is not decoded.
-    frames: Vec<Frame>,
     /// What is decoded and not handed over.
     pub(super) events: Vec<Event>,
     rejected: VecDeque<(Frame, Error)>,
@@ -155,7 +151,6 @@ impl Connection {
             opened: Timestamp::now(),
             given: Timestamp::now(),
             since: now,
-            frames: Vec::new(),
             events: Vec::new(),
             rejected: VecDeque::new(),
             refused: Vec::new(),
@@ -169,7 +164,6 @@ impl Connection {
         let (_none, mut commands) = mpsc::channel(1);
         while !connection.is_answered() {
             connection.turn(&mut commands).await?;
-            connection.decode();
             if connection.events.len() > KEPT {
                 return Err(failed(
                     "the venue floods the connection before it answers the subscriptions",
@@ -188,7 +182,6 @@ impl Connection {
             if let Err(error) = self.turn(commands).await {
                 return error;
             }
-            self.decode();
         }
     }
 
@@ -211,7 +204,7 @@ impl Connection {
             biased;
             permit = may_send.take(1), if sends => {
                 drop(permit);
-                self.send_next().await?;
+                self.send_next().await;
             }
             Some(Command::Resubscribe(stream)) = commands.recv() => {
                 self.to_send.push_back(Outgoing::End(stream));
@@ -223,7 +216,7 @@ impl Connection {
                     self.to_send.push_back(Outgoing::Plain(text.to_owned()));
                 }
             }
-            incoming = self.socket.next() => self.take(incoming),
+            received = self.socket.next() => self.take(received),
             () = sleep_until(silent_at) => {
                 let message = format!("the venue has said nothing for {:?}, though it should", self.shared.feed.silence);
                 return Err(failed(message));
@@ -256,11 +249,11 @@ impl Connection {
         self.pending.is_done() && !waiting
     }
 
-    async fn send_next(&mut self) -> Result<()> {
+    async fn send_next(&mut self) {
         let id = self.next_request;
         let protocol = &self.shared.protocol;
         let text = match self.to_send.pop_front() {
-            None => return Ok(()),
+            None => return,
             Some(Outgoing::Plain(text)) => text,
             Some(Outgoing::End(stream)) => {
                 self.next_request += 1;
@@ -274,7 +267,7 @@ impl Connection {
             }
         };
         self.shared.tee.sent(&self.name, &text);
-        self.socket.send(text).await
+        self.socket.send(text).await;
     }
 
     /// What the venue has refused. Of several streams in one request it does not say which: they are asked for one by one.
@@ -289,55 +282,45 @@ impl Connection {
         }
     }
 
-    /// Takes what came, and what has come with it: all of that was received at one time.
-    fn take(&mut self, first: Result<Incoming>) {
-        let at = Timestamp::now();
+    /// Takes and decodes what came.
+    fn take(&mut self, received: Received) {
+        let (at, messages) = (received.at, received.messages());
         self.alive = Instant::now();
-        let mut next = Some(first);
-        while let Some(incoming) = next {
-            match incoming {
-                Ok(Incoming::Message(payload)) => {
-                    self.heard = at;
-                    self.shared.tee.received(&self.name, at, &payload);
-                    self.frames.push(Frame::new(0, payload).received(at));
-                }
-                Ok(Incoming::Alive) => {}
-                Err(error) => {
-                    self.ended = Some(error);
-                    return;
-                }
-            }
-            let more = self.frames.len() < TOGETHER;
-            next = if more { self.socket.ready() } else { None };
+        if messages.len() > 0 {
+            self.heard = at;
         }
-    }
-
-    fn decode(&mut self) {
-        for frame in self.frames.drain(..) {
-            let before = self.events.len();
-            match self.decoder.decode(&frame, &mut self.events) {
-                // An answer to a subscription may also show that a message before it was lost.
-                Ok(decoded) => {
-                    let gaps = || {
-                        self.events[before..]
-                            .iter()
-                            .all(|event| matches!(event.data, Data::Gap(_)))
-                    };
-                    if (decoded == Decoded::Control || gaps())
-                        && let Ok(text) = std::str::from_utf8(&frame.payload)
-                    {
-                        self.shared.protocol.control(text, &mut self.pending);
-                    }
-                }
-                Err(error) => {
-                    self.events.truncate(before);
-                    self.rejected.push_back((frame, error));
-                }
-            }
+        self.events.reserve(messages.len());
+        for payload in messages {
+            self.shared.tee.received(&self.name, at, &payload);
+            self.decode(Frame::new(0, payload).received(at));
         }
+        self.ended = received.ended;
         self.sort_out_refused();
         if self.pending.take_leaving() {
             self.leaving.notify_one();
+        }
+    }
+
+    fn decode(&mut self, frame: Frame) {
+        let before = self.events.len();
+        match self.decoder.decode(&frame, &mut self.events) {
+            // An answer to a subscription may also show that a message before it was lost.
+            Ok(decoded) => {
+                let gaps = || {
+                    self.events[before..]
+                        .iter()
+                        .all(|event| matches!(event.data, Data::Gap(_)))
+                };
+                if (decoded == Decoded::Control || gaps())
+                    && let Ok(text) = std::str::from_utf8(&frame.payload)
+                {
+                    self.shared.protocol.control(text, &mut self.pending);
+                }
+            }
+            Err(error) => {
+                self.events.truncate(before);
+                self.rejected.push_back((frame, error));
+            }
         }
     }
 
@@ -353,8 +336,7 @@ impl Connection {
                 let streams = std::mem::take(&mut self.refused);
                 Report::Refused { streams }
             } else {
-                let next = Vec::with_capacity(self.events.len().min(4 * TOGETHER));
-                let events = std::mem::replace(&mut self.events, next);
+                let events = std::mem::take(&mut self.events);
                 Report::Events { slot, events }
             });
         }
@@ -371,7 +353,6 @@ impl Connection {
                 turned = self.turn(&mut commands) => turned?,
                 () = sleep_until(until) => {}
             }
-            self.decode();
             if self.events.len() > KEPT {
                 return Ok(());
             }
@@ -379,16 +360,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes what has come already, since another connection takes the place of this one.
-    pub(super) fn drain(&mut self) {
-        let began = Instant::now();
-        // A flood has no end.
-        while self.ended.is_none() && began.elapsed() < Duration::from_secs(1) {
-            let Some(next) = self.socket.ready() else { break };
-            self.take(next);
-            self.decode();
+    /// Takes what has come already, and ends, since another connection takes the place of this one.
+    pub(super) async fn finish(&mut self) {
+        self.socket.finish();
+        while self.ended.is_none() {
+            let received = self.socket.next().await;
+            self.take(received);
         }
-        self.decode();
     }
 
     /// When another connection is to take its place, if the venue ends it after a time.

@@ -87,7 +87,7 @@ async fn hold(
         match next {
             Ok(mut next) => {
                 // What the old one has sent comes first; what both have sent is told apart by who keeps it.
-                connection.drain();
+                connection.finish().await;
                 if let Err(error) = connection.hand_over().await {
                     return (connection.given, error);
                 }
@@ -104,7 +104,7 @@ async fn hold(
                     of.is_none_or(|channel| channel.is_repeatable()) || event.received > Some(heard)
                 });
                 at = next.hand_over_at();
-                std::mem::replace(connection, next).socket.close().await;
+                *connection = next;
             }
             Err(error) => {
                 tracing::warn!(slot, %error, "the next connection could not be made yet");

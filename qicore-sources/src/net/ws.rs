@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
-use qicore_data::{Error, ErrorKind, Result, RetryAdvice};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use qicore_data::{Error, ErrorKind, Result, RetryAdvice, Timestamp};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::error::{Error as WsError, TlsError};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use url::Url;
@@ -47,7 +48,7 @@ impl Dialer {
         let connector = Connector::Rustls(Arc::clone(&self.tls));
         let connecting = connect_async_tls_with_config(url.as_str(), Some(config), true, Some(connector));
         match timeout(self.within, connecting).await {
-            Ok(Ok((stream, _))) => Ok(Socket(stream)),
+            Ok(Ok((stream, _))) => Ok(Socket::new(stream, self.within)),
             Ok(Err(error)) => Err(failed(error).with("url", place(url))),
             Err(_) => {
                 let message = format!("no connection within {:?}", self.within);
@@ -58,53 +59,171 @@ impl Dialer {
     }
 }
 
-/// What comes in.
+/// Messages that are handed on together, at most.
+const TOGETHER: usize = 256;
+/// Their bytes, at most, but for the last one's.
+const TOGETHER_BYTES: usize = 64 << 10;
+/// How much of that waits to be taken. Then no more is read, and the host is made to wait.
+const WAITING: usize = 8;
+/// Messages that wait to be sent.
+const TO_SEND: usize = 16;
+/// How long the other side is given to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What came at one time: messages, or a ping, answered already, or a pong, which are signs of life.
 #[derive(Debug)]
-pub(crate) enum Incoming {
-    /// A message.
-    Message(Bytes),
-    /// A ping, answered already, or a pong: a sign of life.
-    Alive,
+pub(crate) struct Received {
+    pub(crate) at: Timestamp,
+    /// The messages, one behind the other: of one piece, since pieces that tasks share cost more than copies of small messages.
+    bytes: Bytes,
+    /// Where each ends.
+    ends: Vec<usize>,
+    /// How the connection ended after that.
+    pub(crate) ended: Option<Error>,
 }
 
-/// A WebSocket.
+/// A WebSocket. A task of its own reads it, as long as there is room for what comes: messages are stamped, and pings answered,
+/// while those before them are still being decoded, on another core.
 #[derive(Debug)]
-pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Socket {
+    received: mpsc::Receiver<Received>,
+    /// Nothing, of a connection that is to end.
+    to_send: Option<mpsc::Sender<Utf8Bytes>>,
+}
 
 impl Socket {
-    /// The next thing that comes. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Result<Incoming> {
-        match self.0.next().await {
-            Some(Ok(Message::Text(text))) => Ok(Incoming::Message(text.into())),
-            Some(Ok(Message::Binary(bytes))) => Ok(Incoming::Message(bytes)),
-            Some(Ok(Message::Close(frame))) => {
-                let told = frame.map_or_else(String::new, |frame| {
-                    let reason: String = frame.reason.chars().take(200).collect();
-                    format!(" (code {}, {reason:?})", u16::from(frame.code))
-                });
-                Err(lost(format!("the host has closed the connection{told}")))
-            }
-            Some(Ok(_)) => Ok(Incoming::Alive),
-            Some(Err(error)) => Err(failed(error)),
-            None => Err(lost("the connection has ended")),
+    fn new(stream: Stream, send_within: Duration) -> Self {
+        let (sender, received) = mpsc::channel(WAITING);
+        let (to_send, texts) = mpsc::channel(TO_SEND);
+        tokio::spawn(keep(stream, texts, sender, send_within));
+        Self {
+            received,
+            to_send: Some(to_send),
         }
     }
 
-    /// What has come already, without waiting.
-    pub(crate) fn ready(&mut self) -> Option<Result<Incoming>> {
-        use futures_util::FutureExt;
-        self.next().now_or_never()
+    /// The next that comes. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Received {
+        let end = || Received::new(Vec::new(), Vec::new(), Some(lost("the connection has ended")));
+        self.received.recv().await.unwrap_or_else(end)
     }
 
-    /// Sends a text.
-    pub(crate) async fn send(&mut self, text: impl Into<Utf8Bytes>) -> Result<()> {
-        self.0.send(Message::Text(text.into())).await.map_err(failed)
+    /// Sends a text. That it cannot be sent is told by [`next`](Self::next).
+    pub(crate) async fn send(&self, text: impl Into<Utf8Bytes>) {
+        if let Some(to_send) = &self.to_send {
+            let _ = to_send.send(text.into()).await;
+        }
     }
 
-    /// Says goodbye, as far as the other side still listens.
-    pub(crate) async fn close(mut self) {
-        let _ = timeout(Duration::from_secs(1), self.0.close(None)).await;
+    /// Ends the connection. What has come already can still be had, until [`next`](Self::next) tells of the end.
+    pub(crate) fn finish(&mut self) {
+        self.to_send = None;
     }
+}
+
+type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Reads and writes until the connection ends, or nobody wants it any more.
+async fn keep(
+    mut stream: Stream,
+    mut texts: mpsc::Receiver<Utf8Bytes>,
+    received: mpsc::Sender<Received>,
+    send_within: Duration,
+) {
+    loop {
+        let reading = async {
+            let room = received.reserve().await.ok()?;
+            Some((room, stream.next().await))
+        };
+        let (room, first) = tokio::select! {
+            biased;
+            text = texts.recv() => {
+                let Some(text) = text else { break };
+                match timeout(send_within, stream.send(Message::Text(text))).await {
+                    Ok(Ok(())) => {}
+                    // What is read next tells better why the connection has ended.
+                    Ok(Err(error)) => tracing::debug!(%error, "a message could not be sent"),
+                    Err(_) => {
+                        let error = lost(format!("the host takes no message, for {send_within:?}"));
+                        let _ = received.send(Received::new(Vec::new(), Vec::new(), Some(error))).await;
+                        return;
+                    }
+                }
+                continue;
+            }
+            read = reading => match read {
+                Some(read) => read,
+                None => break,
+            },
+        };
+        let together = Received::gather(&mut stream, first);
+        let ended = together.ended.is_some();
+        room.send(together);
+        if ended {
+            return;
+        }
+    }
+    // What has come already is still told, if somebody listens.
+    let began = Instant::now();
+    while began.elapsed() < GOODBYE
+        && let Some(next) = stream.next().now_or_never()
+    {
+        let together = Received::gather(&mut stream, next);
+        let ended = together.ended.is_some();
+        if received.send(together).await.is_err() || ended {
+            break;
+        }
+    }
+    drop(received);
+    let _ = timeout(GOODBYE, stream.close(None)).await;
+}
+
+impl Received {
+    fn new(bytes: Vec<u8>, ends: Vec<usize>, ended: Option<Error>) -> Self {
+        Self {
+            at: Timestamp::now(),
+            bytes: bytes.into(),
+            ends,
+            ended,
+        }
+    }
+
+    /// Takes a first message, and what has come with it: all of that was received at one time.
+    fn gather(stream: &mut Stream, first: Option<std::result::Result<Message, WsError>>) -> Self {
+        let (mut bytes, mut ends, mut ended) = (Vec::new(), Vec::new(), None);
+        let mut next = Some(first);
+        while let Some(came) = next {
+            match came {
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                    bytes.extend_from_slice(&message.into_data());
+                    ends.push(bytes.len());
+                }
+                Some(Ok(Message::Close(frame))) => ended = Some(closed(frame)),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => ended = Some(failed(error)),
+                None => ended = Some(lost("the connection has ended")),
+            }
+            let over = ended.is_some() || ends.len() == TOGETHER || bytes.len() >= TOGETHER_BYTES;
+            next = if over { None } else { stream.next().now_or_never() };
+        }
+        Self::new(bytes, ends, ended)
+    }
+
+    /// The messages.
+    pub(crate) fn messages(&self) -> impl ExactSizeIterator<Item = Bytes> {
+        let mut from = 0;
+        self.ends
+            .iter()
+            .map(move |end| self.bytes.slice(std::mem::replace(&mut from, *end)..*end))
+    }
+}
+
+fn closed(frame: Option<CloseFrame>) -> Error {
+    let told = frame.map_or_else(String::new, |frame| {
+        let reason: String = frame.reason.chars().take(200).collect();
+        format!(" (code {}, {reason:?})", u16::from(frame.code))
+    });
+    lost(format!("the host has closed the connection{told}"))
 }
 
 fn lost(message: impl Into<String>) -> Error {
@@ -138,4 +257,124 @@ fn failed(error: WsError) -> Error {
 fn untrusted(why: &str) -> Error {
     let message = format!("the host's certificate is not trusted ({why}): name its authority in net.tls_ca");
     Error::new(ErrorKind::Unauthorized, "net.ws", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::accept_async;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Both ends of a connection.
+    async fn connected(connect_timeout: Duration) -> (WebSocketStream<TcpStream>, Socket) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let config = NetConfig {
+            connect_timeout,
+            ..NetConfig::default()
+        };
+        let dialer = Dialer::new(&config).unwrap();
+        let accepting = async { accept_async(listener.accept().await.unwrap().0).await.unwrap() };
+        let url = Url::parse(&url).unwrap();
+        let (host, socket) = tokio::join!(accepting, dialer.connect(&url));
+        (host, socket.unwrap())
+    }
+
+    /// All that comes, and how it ends.
+    async fn rest(socket: &mut Socket) -> (Vec<Bytes>, Error) {
+        let mut messages = Vec::new();
+        loop {
+            let received = timeout(PATIENCE, socket.next()).await.unwrap();
+            messages.extend(received.messages());
+            if let Some(error) = received.ended {
+                return (messages, error);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn all_that_a_host_has_sent_comes_before_how_it_ended() {
+        let (mut host, mut socket) = connected(PATIENCE).await;
+        let sending = async {
+            // More than is kept.
+            for number in 0..3 * (WAITING * TOGETHER) {
+                host.feed(Message::text(number.to_string())).await.unwrap();
+            }
+            let frame = CloseFrame {
+                code: CloseCode::Restart,
+                reason: "maintenance".into(),
+            };
+            host.close(Some(frame)).await.unwrap();
+        };
+        let ((), (messages, error)) = tokio::join!(sending, rest(&mut socket));
+        let expected: Vec<_> = (0..3 * (WAITING * TOGETHER)).map(|n| n.to_string()).collect();
+        assert!(messages.iter().eq(&expected), "{} messages", messages.len());
+        let told = error.to_string();
+        assert!(told.contains("1012") && told.contains("maintenance"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_ping_is_answered_while_nobody_takes_what_came() {
+        let (mut host, _socket) = connected(PATIENCE).await;
+        host.send(Message::text("1")).await.unwrap();
+        host.send(Message::Ping("are you there".into())).await.unwrap();
+        let answer = timeout(PATIENCE, host.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(answer, Message::Pong("are you there".into()));
+    }
+
+    #[tokio::test]
+    async fn a_host_that_floods_is_made_to_wait_and_nothing_is_lost() {
+        let (mut host, mut socket) = connected(PATIENCE).await;
+        let large = Message::text("x".repeat(1 << 20));
+        let mut sent = 0;
+        // What the system keeps for a connection is a few of these.
+        while timeout(Duration::from_millis(500), host.send(large.clone()))
+            .await
+            .is_ok()
+        {
+            sent += 1;
+            assert!(sent < 200, "what nobody takes is kept");
+        }
+        let closing = async {
+            host.close(None).await.unwrap();
+            drop(host);
+        };
+        let ((), (messages, _)) = tokio::join!(closing, rest(&mut socket));
+        // The one that had to wait was begun.
+        assert!(messages.len() >= sent && messages.iter().all(|message| message.len() == 1 << 20));
+    }
+
+    #[tokio::test]
+    async fn what_has_come_is_there_after_the_end_of_the_connection() {
+        let (mut host, mut socket) = connected(PATIENCE).await;
+        for number in 0..TOGETHER {
+            host.send(Message::text(number.to_string())).await.unwrap();
+        }
+        host.send(Message::Ping("".into())).await.unwrap();
+        // All has come when this is answered.
+        host.next().await.unwrap().unwrap();
+        socket.finish();
+        let (messages, _) = rest(&mut socket).await;
+        assert_eq!(messages.len(), TOGETHER);
+        assert!(matches!(host.next().await.unwrap().unwrap(), Message::Close(_)));
+    }
+
+    #[tokio::test]
+    async fn a_host_that_takes_nothing_is_given_up() {
+        let (_host, mut socket) = connected(Duration::from_secs(1)).await;
+        let text = "x".repeat(1 << 20);
+        let sending = async {
+            for _ in 0..100 {
+                socket.send(text.clone()).await;
+            }
+        };
+        let _ = timeout(Duration::from_secs(2), sending).await;
+        let (_, error) = rest(&mut socket).await;
+        assert!(error.to_string().contains("takes no message"), "{error}");
+        assert!(matches!(error.retry(), RetryAdvice::Backoff));
+    }
 }

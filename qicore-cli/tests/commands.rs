@@ -464,6 +464,18 @@ fn mistakes_in_sections_of_venues_are_told_with_their_lines() {
         ),
         ("p.toml:8: book_depth is 7", symbols, channels, "book_depth = 7"),
         ("p.toml:8: waiting must be above 0", symbols, channels, "waiting = 0"),
+        (
+            "p.toml:8: rest_url: the URL is malformed",
+            symbols,
+            channels,
+            "rest_url = \"api.kraken.com\"",
+        ),
+        (
+            "p.toml:8: ws_url: the URL must begin with ws:// or wss://HOST",
+            symbols,
+            channels,
+            "ws_url = \"https://ws.kraken.com\"",
+        ),
     ] {
         let (sound, found) = check(symbols, channels, rest);
         assert!(!sound && found.contains(told), "{told}\n{found}");

@@ -22,7 +22,8 @@ use crate::net::Answer;
 
 /// Where raw frames are kept: the section `capture` of a source.
 ///
-/// Files are zstd-compressed JSON lines, `EXCHANGE-TIME.jsonl.zst`, a new one whenever one is full. A file that a killed
+/// Files are zstd-compressed JSON lines, `EXCHANGE-TIME.jsonl.zst`, a new one whenever one is full. Each begins with the
+/// instruments; the snapshot of a book stands only in the file in which its connection began. A file that a killed
 /// process leaves behind is good up to its last second. When the disk is too slow, frames are left out: the file then tells
 /// of a connection made again, as it would after a real loss.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

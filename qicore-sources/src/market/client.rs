@@ -8,7 +8,7 @@ use qicore_data::{Error, ErrorKind, Event, Frame, Result, Symbol};
 use super::capture::Tee;
 use super::clock::Clock;
 use super::protocol::{Ask, Protocol};
-use crate::net::{self, Answer, Budget, Http, NetConfig};
+use crate::net::{Answer, Http, NetConfig};
 
 /// A client of one venue. Cheap to clone; all clones share the budget.
 #[derive(Debug, Clone)]
@@ -26,12 +26,7 @@ impl Client {
             .hosts()
             .into_iter()
             .map(|host| {
-                // Budgets are by address: whoever asks this host from this process shares one.
-                let place = net::url(&host.base.0, &["http", "https"])?
-                    .origin()
-                    .ascii_serialization();
-                let budget = Budget::shared(&place, host.windows);
-                let http = Http::new(&host.base.0, net, budget, host.of_body)?;
+                let http = Http::new(&host.base.0, net, host.windows, host.of_body)?;
                 Ok(match host.told {
                     Some(told) => http.told_by(told),
                     None => http,

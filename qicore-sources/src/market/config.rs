@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use super::capture::{self, CaptureConfig};
 use super::protocol::unusable;
 use super::seam::Order;
-use crate::net::{NetConfig, Window, without_secrets};
+use crate::net::{self, NetConfig, Window, without_secrets};
 use crate::venue::{Channel, Stream};
 
 /// The configuration of a venue's source: the same for all venues.
@@ -171,6 +171,16 @@ impl MarketConfig {
             if let Some(channel) = self.channels.iter().find(|channel| !channel.is_kept()) {
                 let message = format!("no venue keeps a history of {channel}: trades and candles have one");
                 return wrong("channels", &message);
+            }
+        }
+        for (setting, url, schemes) in [
+            ("rest_url", &self.rest_url, net::HTTP),
+            ("ws_url", &self.ws_url, net::WS),
+            ("exchange_url", &self.exchange_url, net::HTTP),
+        ] {
+            if let Some(url) = url {
+                net::url(url, &schemes)
+                    .map_err(|error| unusable(setting, format!("{setting}: {}", error.message())))?;
             }
         }
         let no_limit = |window: &Window| window.limit == 0 || window.period.is_zero();

@@ -32,9 +32,27 @@ pub(super) struct History {
 
 /// How far a stream is.
 #[derive(Debug)]
-struct Progressing {
-    range: Range,
-    at: Timestamp,
+pub(super) struct Progressing {
+    pub(super) range: Range,
+    pub(super) at: Timestamp,
+}
+
+/// How far streams are together: in bars, where it is bars alone; else in seconds of market time.
+pub(super) fn progress<'a>(streams: impl Iterator<Item = &'a Progressing> + Clone) -> Progress {
+    let bar = |one: &Progressing| match one.range.stream.channel {
+        Channel::Candles(timeframe) => timeframe.length(),
+        _ => None,
+    };
+    let bars = streams.clone().all(|one| bar(one).is_some());
+    let count = |one: &Progressing, to: Timestamp| {
+        let unit = bar(one).filter(|_| bars).unwrap_or(Duration::from_secs(1));
+        (to.min(one.range.to.time).since(one.range.from.time).as_nanos() / unit.as_nanos()) as u64
+    };
+    Progress {
+        done: streams.clone().map(|one| count(one, one.at)).sum(),
+        total: Some(streams.map(|one| count(one, one.range.to.time)).sum()),
+        unit: if bars { "candles" } else { "seconds of the market" },
+    }
 }
 
 /// What a stream's task tells.
@@ -97,23 +115,9 @@ impl History {
         Ok(Some(batch))
     }
 
-    /// In bars, where it is bars alone; else in hours of market time.
+    /// See [`Source::progress`](qicore_data::Source::progress).
     pub(super) fn progress(&self) -> Progress {
-        let bar = |lane: &Progressing| match lane.range.stream.channel {
-            Channel::Candles(timeframe) => timeframe.length(),
-            _ => None,
-        };
-        let bars = self.lanes.iter().all(|lane| bar(lane).is_some());
-        let count = |lane: &Progressing, length: Duration| {
-            let unit = bar(lane).filter(|_| bars).unwrap_or(Duration::from_secs(1));
-            (length.as_nanos() / unit.as_nanos()) as u64
-        };
-        let sum = |length: fn(&Progressing) -> Duration| self.lanes.iter().map(|lane| count(lane, length(lane))).sum();
-        Progress {
-            done: sum(|lane| lane.at.min(lane.range.to.time).since(lane.range.from.time)),
-            total: Some(sum(|lane| lane.range.to.time.since(lane.range.from.time))),
-            unit: if bars { "candles" } else { "seconds of the market" },
-        }
+        progress(self.lanes.iter())
     }
 }
 

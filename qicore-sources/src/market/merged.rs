@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use qicore_data::{Content, Error, ErrorKind, Event, Lane, Result, Timestamp};
+use qicore_data::{Content, Error, ErrorKind, Event, Lane, Progress, Result, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::client::Client;
-use super::history::Reader;
+use super::history::{Progressing, Reader, progress};
 use super::pages::place;
 use super::seam::{Plan, Rules, Seam};
 use crate::venue::{Channel, Mark, Range, Stream};
@@ -32,7 +32,7 @@ pub(super) struct Merged {
 /// A stream that is read.
 #[derive(Debug)]
 struct Reading {
-    stream: Stream,
+    progress: Progressing,
     read: mpsc::Receiver<Result<Read>>,
     /// What is read and not given.
     events: VecDeque<Event>,
@@ -95,7 +95,7 @@ impl Merged {
                 }
             });
             streams.push(Reading {
-                stream: plan.stream,
+                progress: Progressing { range, at: from.time },
                 read,
                 events: VecDeque::new(),
                 until: Some(from),
@@ -125,6 +125,7 @@ impl Merged {
             })?;
             furthest.events.extend(events);
             furthest.until = until;
+            furthest.progress.at = until.map_or(furthest.progress.range.to.time, |until| until.time);
             let reached = self
                 .streams
                 .iter()
@@ -138,17 +139,20 @@ impl Merged {
         }
     }
 
+    /// How far it is.
+    pub(super) fn progress(&self) -> Progress {
+        progress(self.streams.iter().map(|reading| &reading.progress))
+    }
+
     /// Takes out what lies before a time.
     fn take(&mut self, before: Timestamp) -> Given {
         let (mut events, mut marks) = (Vec::new(), Vec::new());
         for reading in &mut self.streams {
             let count = reading.events.partition_point(|event| event.timestamp < before);
-            let mark = reading
-                .events
-                .range(..count)
-                .filter_map(|event| behind(reading.stream, event))
-                .next_back();
-            marks.extend(mark.map(|mark| (reading.stream, mark)));
+            let stream = reading.progress.range.stream;
+            let told = reading.events.range(..count);
+            let mark = told.filter_map(|event| behind(stream, event)).next_back();
+            marks.extend(mark.map(|mark| (stream, mark)));
             events.extend(reading.events.drain(..count));
         }
         // Stable: a stream's own order is kept.

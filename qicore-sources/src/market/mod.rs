@@ -286,7 +286,7 @@ impl Market {
         feed.lasts = config.lasts.or(feed.lasts);
         let (sender, reports) = live::reports();
         let shared = Shared {
-            url: net::below(&net::url(&feed.url.0, &["ws", "wss"])?, feed.path),
+            url: net::below(&net::url(&feed.url.0, &net::WS)?, feed.path),
             dialer: Dialer::new(&config.net)?,
             tee,
             made: AtomicU64::new(0),
@@ -373,7 +373,8 @@ impl Source for Market {
     fn progress(&self) -> Option<Progress> {
         match &self.running {
             Running::History(history) => Some(history.progress()),
-            _ => None,
+            Running::Live(live) => live.progress(),
+            Running::Nothing => None,
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Slot {
     pub(super) commands: mpsc::Sender<Command>,
     /// It has been there once.
     pub(super) was_up: bool,
+    /// How often it could not be made since it was there.
+    pub(super) attempts: u64,
     /// When it was lost, by the last message, and why.
     pub(super) down: Option<(Timestamp, GapReason)>,
 }
@@ -97,6 +99,7 @@ impl Routes {
                 routes: (slot * most..slot * most + streams.len()).collect(),
                 commands,
                 was_up: false,
+                attempts: 0,
                 down: lost,
             }
         };

@@ -1,11 +1,13 @@
 //! How much may be asked of a host, in a time.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
+
+use super::shared::Registry;
 
 /// So much weight in any stretch of so long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -34,7 +36,6 @@ impl Window {
 /// answer. A token bucket would either exceed the limit in the window after a burst or use half of it.
 #[derive(Debug)]
 pub struct Budget {
-    windows: Vec<Window>,
     /// Whoever holds it is the next: requests go out in the order in which they were asked for.
     turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -42,6 +43,7 @@ pub struct Budget {
 
 #[derive(Debug, Default)]
 struct State {
+    windows: Vec<Window>,
     /// Oldest first.
     spent: VecDeque<Spent>,
     /// The number of the next.
@@ -77,28 +79,32 @@ impl Drop for Permit {
 /// What hosts ask for is believed up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-static SHARED: LazyLock<Mutex<HashMap<String, Weak<Budget>>>> = LazyLock::new(Mutex::default);
+static SHARED: Registry<Budget> = Registry::new();
 
 impl Budget {
     /// A budget of its own. Without windows there is no limit.
     pub fn new(windows: impl Into<Vec<Window>>) -> Arc<Self> {
-        Arc::new(Self {
+        let state = State {
             windows: windows.into(),
+            ..State::default()
+        };
+        Arc::new(Self {
             turn: tokio::sync::Mutex::default(),
-            state: Mutex::default(),
+            state: Mutex::new(state),
         })
     }
 
     /// The budget of this name in this process, made if nobody has it. Its name says whose it is: the host, and the key if
-    /// the host counts by key. Who comes later has the windows of the first.
+    /// the host counts by key. The windows of all who have it are kept to.
     pub fn shared(name: &str, windows: impl Into<Vec<Window>>) -> Arc<Self> {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.retain(|_, budget| budget.strong_count() > 0);
-        if let Some(budget) = shared.get(name).and_then(Weak::upgrade) {
-            return budget;
+        let budget = SHARED.of(name, || Self::new([]));
+        let mut state = budget.state();
+        for window in windows.into() {
+            if !state.windows.contains(&window) {
+                state.windows.push(window);
+            }
         }
-        let budget = Self::new(windows);
-        shared.insert(name.to_owned(), Arc::downgrade(&budget));
+        drop(state);
         budget
     }
 
@@ -112,7 +118,7 @@ impl Budget {
         loop {
             let wait = {
                 let mut state = self.state();
-                match state.wait(&self.windows, weight, Instant::now()) {
+                match state.wait(weight, Instant::now()) {
                     None => {
                         let number = state.next;
                         state.next += 1;
@@ -143,11 +149,11 @@ impl Budget {
     /// The host says how much of the window of this length it counts as used. What is not ours was used by others, under
     /// the same address, and counts too.
     pub fn told(&self, period: Duration, used: u32) {
-        if !self.windows.iter().any(|window| window.period == period) {
-            return;
-        }
         let now = Instant::now();
         let mut state = self.state();
+        if !state.windows.iter().any(|window| window.period == period) {
+            return;
+        }
         let foreign = used.saturating_sub(state.used(period, now));
         if foreign > 0 {
             let number = state.next;
@@ -163,12 +169,16 @@ impl Budget {
 
 impl State {
     /// When to look again, if a request of this weight cannot be sent now.
-    fn wait(&mut self, windows: &[Window], weight: u32, now: Instant) -> Option<Instant> {
-        let longest = windows.iter().map(|window| window.period).max().unwrap_or_default();
+    fn wait(&mut self, weight: u32, now: Instant) -> Option<Instant> {
+        let periods = self.windows.iter().map(|window| window.period);
+        let longest = periods.max().unwrap_or_default();
         self.spent
             .retain(|spent| spent.answered.is_none_or(|at| at + longest > now));
         let paused = self.paused_until.filter(|until| *until > now);
-        let full = windows.iter().filter_map(|window| self.room_at(*window, weight, now));
+        let full = self
+            .windows
+            .iter()
+            .filter_map(|window| self.room_at(*window, weight, now));
         full.chain(paused).max()
     }
 
@@ -265,6 +275,13 @@ mod tests {
         budget.pause(30 * SECOND);
         budget.pause(SECOND);
         assert_eq!(times(&other, &[1]).await, [30_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_shares_a_budget_keeps_to_the_limits_of_all() {
+        let loose = Budget::shared("stricter.test", [Window::new(100, SECOND)]);
+        let _strict = Budget::shared("stricter.test", [Window::new(2, SECOND)]);
+        assert_eq!(times(&loose, &[1; 3]).await, [0, 0, 1000]);
     }
 
     #[tokio::test(start_paused = true)]

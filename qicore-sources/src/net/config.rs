@@ -16,7 +16,7 @@ pub struct NetConfig {
     /// The longest that making a connection takes, TLS and the WebSocket's handshake included.
     #[serde(with = "settings::duration")]
     pub connect_timeout: Duration,
-    /// The most requests under way at a time.
+    /// The most requests of this process to one host that are under way at a time. What asks a host first sets it.
     pub concurrency: usize,
     /// A longer answer or message is refused.
     pub max_bytes: usize,

@@ -12,9 +12,10 @@ use tokio::sync::Semaphore;
 use url::{Position, Url};
 
 use super::answer::{Answer, Refusal, ahead, retry_after};
-use super::budget::Budget;
+use super::budget::{Budget, Window};
 use super::config::NetConfig;
-use super::{retrying, tls};
+use super::shared::Registry;
+use super::{HTTP, retrying, tls};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,9 @@ impl Request {
 
 /// What a host tells by its headers of what it counts as used: the window, and the weight.
 pub(crate) type Told = fn(&HeaderMap) -> Option<(Duration, u32)>;
+
+/// Requests under way, by host.
+static UNDER_WAY: Registry<Semaphore> = Registry::new();
 
 /// A client of one host.
 #[derive(Clone)]
@@ -63,14 +67,17 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// A client of the host at `base`. Connects to nothing yet.
+    /// A client of the host at `base`, which shares the budget, and the requests that may be under way, with all that ask
+    /// this host from this process. Connects to nothing yet.
     pub(crate) fn new(
         base: &str,
         config: &NetConfig,
-        budget: Arc<Budget>,
+        windows: Vec<Window>,
         of_body: fn(&str) -> Option<Error>,
     ) -> Result<Self> {
-        let base = super::url(base, &["http", "https"])?;
+        let base = super::url(base, &HTTP)?;
+        let host = base.origin().ascii_serialization();
+        let under_way = || Arc::new(Semaphore::new(config.concurrency.max(1)));
         let tls = tls::config(config.tls_ca.as_slice())?;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.as_ref().clone())
@@ -86,8 +93,8 @@ impl Http {
         Ok(Self {
             client,
             base,
-            budget,
-            under_way: Arc::new(Semaphore::new(config.concurrency.max(1))),
+            budget: Budget::shared(&host, windows),
+            under_way: UNDER_WAY.of(&host, under_way),
             retry: config.retry,
             longest: config.max_bytes,
             of_body,

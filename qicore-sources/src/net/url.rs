@@ -3,6 +3,11 @@
 use qicore_data::{Error, Result};
 use url::Url;
 
+/// Schemes of HTTP.
+pub(crate) const HTTP: [&str; 2] = ["http", "https"];
+/// Schemes of WebSockets.
+pub(crate) const WS: [&str; 2] = ["ws", "wss"];
+
 /// Reads a base URL, with one of the schemes. What a mistake is told with holds nothing of it.
 pub(crate) fn url(text: &str, schemes: &[&str]) -> Result<Url> {
     let url = Url::parse(text).map_err(|error| Error::config("net.url", format!("the URL is malformed: {error}")))?;

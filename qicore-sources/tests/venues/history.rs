@@ -45,6 +45,8 @@ async fn all(mut source: Market) -> Seen {
     let mut seen = Seen::default();
     source = opened(source).await;
     read(&mut source, &mut seen, |_| false).await.unwrap();
+    let progress = source.progress().unwrap();
+    assert_eq!(Some(progress.done), progress.total);
     seen
 }
 

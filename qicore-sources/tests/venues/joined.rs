@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use qicore_data::{Data, Event, Timeframe, Timestamp};
+use qicore_data::{Data, Event, Source, Timeframe, Timestamp};
 use qicore_localvenue::{LocalVenue, VenueKind};
-use qicore_sources::Channel;
+use qicore_sources::{Channel, Order};
 
 use crate::common::{consecutive, each_venue, gather, ids, opened, source, venue};
 
-each_venue!(trades_run_on_over_lost_connections history_comes_first candles_run_on_over_lost_connections candles_are_built instruments_alone_are_told_once several_histories_come_in_one_order);
+each_venue!(trades_run_on_over_lost_connections history_comes_first candles_run_on_over_lost_connections candles_are_built instruments_alone_are_told_once several_histories_come_in_one_order what_is_live_comes_first_and_what_was_missed_after_it);
 
 async fn trades_run_on_over_lost_connections(kind: VenueKind) {
     let venue = venue(kind).start().await.unwrap();
@@ -27,6 +27,33 @@ async fn trades_run_on_over_lost_connections(kind: VenueKind) {
     for (symbol, ids) in ids(&events) {
         assert!(consecutive(&ids), "{symbol}: {ids:?}");
     }
+    assert!(venue.log().violations().is_empty(), "{:?}", venue.log().violations());
+}
+
+/// With the live tail first, what was missed comes later, out of order: all of it, each once.
+async fn what_is_live_comes_first_and_what_was_missed_after_it(kind: VenueKind) {
+    let venue = venue(kind).start().await.unwrap();
+    let source = source(kind, &venue, 1, &[Channel::Trades]).order(Order::LiveFirst);
+    let mut source = opened(source).await;
+    let faults = venue.faults();
+    let (mut rounds, mut late) = (0, false);
+    let events = gather(&mut source, |events| {
+        let Some((_, mut ids)) = ids(events).pop_first() else {
+            return false;
+        };
+        late |= !ids.is_sorted();
+        if events.len() > 100 * (rounds + 1) && rounds < 4 {
+            rounds += 1;
+            match rounds % 2 {
+                0 => faults.reset_all(),
+                _ => faults.drop_next(5),
+            }
+        }
+        ids.sort_unstable();
+        rounds == 4 && late && events.len() > 600 && consecutive(&ids)
+    })
+    .await;
+    same_trades(&venue, &events);
     assert!(venue.log().violations().is_empty(), "{:?}", venue.log().violations());
 }
 
@@ -53,7 +80,11 @@ async fn history_comes_first(kind: VenueKind) {
     let mut source = source(kind, &venue, 1, &[Channel::Trades]).from(from);
     source.config_mut().limits = Some(Vec::new());
     let mut source = opened(source).await;
-    let events = gather(&mut source, |events| events.len() > 6200).await;
+    let mut events = gather(&mut source, |events| !events.is_empty()).await;
+    let progress = source.progress().unwrap();
+    assert!(progress.done < progress.total.unwrap(), "{progress:?}");
+    events.append(&mut gather(&mut source, |events| events.len() > 6200).await);
+    assert!(source.progress().is_none(), "it is live");
     same_trades(&venue, &events);
     let (symbol, ids) = ids(&events).pop_first().unwrap();
     assert!(consecutive(&ids));

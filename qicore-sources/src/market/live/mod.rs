@@ -6,8 +6,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use qicore_data::{
-    Batch, BatchLimit, Error, ErrorKind, Event, Frame, Gap, GapReason, Lane, Position, Result, Resume, RetryAdvice,
-    Symbol, Timestamp,
+    Batch, BatchLimit, Error, ErrorKind, Event, Frame, Gap, GapReason, Lane, Position, Progress, Result, Resume,
+    RetryAdvice, Symbol, Timestamp,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
@@ -185,6 +185,11 @@ impl Live {
         }
     }
 
+    /// How far the history is that comes before what is live.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        self.merged.as_ref().map(Merged::progress)
+    }
+
     /// What there is to give. All of it, since the position says what comes after all of it.
     fn batch(&mut self) -> Option<Batch> {
         if !self.out.asks.is_empty() {
@@ -317,6 +322,7 @@ impl Live {
     fn up(&mut self, slot: usize) {
         let slot = &mut self.routes.slots[slot];
         slot.was_up = true;
+        slot.attempts = 0;
         // What the seam asked for while the connection was away does not reach up to here.
         for seam in slot.routes.iter().flat_map(|at| &self.routes.all[*at].seams) {
             self.seam.disrupted(*seam);
@@ -354,10 +360,15 @@ impl Live {
             _ if hopeless && !slot.was_up => return Err(error),
             _ => GapReason::Disconnect,
         };
-        tracing::warn!(lane = %self.lane, connection = at, %error, "the connection is lost, or cannot be made");
+        slot.attempts += 1;
         if !slot.was_up || slot.down.is_some() {
+            // An outage of hours is not told by thousands of lines.
+            if slot.attempts.is_power_of_two() {
+                tracing::warn!(lane = %self.lane, connection = at, attempts = slot.attempts, %error, "no connection can be made");
+            }
             return Ok(());
         }
+        tracing::warn!(lane = %self.lane, connection = at, %error, "the connection is lost");
         slot.down = Some((heard, reason));
         for route in &slot.routes {
             let route = &self.routes.all[*route];

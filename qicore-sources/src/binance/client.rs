@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{Error, Result, Symbol};
+use qicore_data::{Result, Symbol};
 
 use super::control::{Control, control};
 use super::{Decoder, error};
@@ -33,16 +33,10 @@ pub(super) struct Binance {
 
 impl Binance {
     pub(super) fn protocol(config: &MarketConfig) -> Result<Arc<dyn Protocol>> {
-        let exchange = config.exchange.as_deref().unwrap_or("binance");
-        let (rest, feed, weight) = match exchange {
-            "binance" => ("https://api.binance.com", "wss://stream.binance.com:9443", 6000),
+        let context = config.context(&["binance", "binance_us"], "binance")?;
+        let (rest, feed, weight) = match context.exchange.as_str() {
             "binance_us" => ("https://api.binance.us", "wss://stream.binance.us:9443", 1200),
-            other => {
-                return Err(unusable(
-                    "exchange",
-                    format!("exchange is {other:?}: of this venue it is binance or binance_us"),
-                ));
-            }
+            _ => ("https://api.binance.com", "wss://stream.binance.com:9443", 6000),
         };
         let depth = config.book_depth.unwrap_or(1000);
         if !(1..=5000).contains(&depth) {
@@ -51,16 +45,11 @@ impl Binance {
                 "book_depth is that of the snapshots: from 1 to 5000",
             ));
         }
-        let context =
-            VenueContext::new(exchange, "binance").map_err(|error| Error::config("binance", error.to_string()))?;
         Ok(Arc::new(Self {
             context,
             rest: Address::or(config.rest_url.as_ref(), rest),
             feed: Address::or(config.ws_url.as_ref(), feed),
-            windows: config
-                .limits
-                .clone()
-                .unwrap_or_else(|| vec![Window::new(weight, MINUTE)]),
+            windows: config.windows(Window::new(weight, MINUTE)),
             depth,
         }))
     }

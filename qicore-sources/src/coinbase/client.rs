@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{Error, Event, Result, Symbol, Timeframe};
+use qicore_data::{Event, Result, Symbol, Timeframe};
 use serde::Deserialize;
 
 use super::{Decoder, answer_error};
 use crate::market::MarketConfig;
 use crate::market::protocol::{
-    Address, Ask, BookRepair, Closing, Covers, Feed, Host, Offer, Pending, Protocol, by_channel, unusable,
+    Address, Ask, BookRepair, Closing, Covers, Feed, Host, Offer, Pending, Protocol, by_channel,
 };
 use crate::net::{Request, Window};
 use crate::venue::{Channel, Mark, Range, Stream, VenueContext};
@@ -51,17 +51,8 @@ pub(super) struct Coinbase {
 
 impl Coinbase {
     pub(super) fn protocol(config: &MarketConfig) -> Result<Arc<dyn Protocol>> {
-        let exchange = config.exchange.as_deref().unwrap_or("coinbase");
-        if exchange != "coinbase" {
-            return Err(unusable(
-                "exchange",
-                format!("exchange is {exchange:?}: of this venue it is coinbase"),
-            ));
-        }
-        let context =
-            VenueContext::new(exchange, "coinbase").map_err(|error| Error::config("coinbase", error.to_string()))?;
         Ok(Arc::new(Self {
-            context,
+            context: config.context(&["coinbase"], "coinbase")?,
             advanced: Address::or(config.rest_url.as_ref(), "https://api.coinbase.com"),
             // Who points the one elsewhere does not mean the venue itself by the other.
             exchange: Address::or(
@@ -69,7 +60,7 @@ impl Coinbase {
                 "https://api.exchange.coinbase.com",
             ),
             feed: Address::or(config.ws_url.as_ref(), "wss://advanced-trade-ws.coinbase.com"),
-            windows: config.limits.clone().unwrap_or_else(|| vec![Window::new(10, SECOND)]),
+            windows: config.windows(Window::new(10, SECOND)),
         }))
     }
 }

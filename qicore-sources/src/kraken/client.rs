@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{Error, Event, Result, Symbol, Timeframe};
+use qicore_data::{Event, Result, Symbol, Timeframe};
 use serde::Deserialize;
 
 use super::error::answer_error;
@@ -39,15 +39,6 @@ pub(super) struct Kraken {
 
 impl Kraken {
     pub(super) fn protocol(config: &MarketConfig) -> Result<Arc<dyn Protocol>> {
-        let exchange = config.exchange.as_deref().unwrap_or("kraken");
-        if exchange != "kraken" {
-            return Err(unusable(
-                "exchange",
-                format!("exchange is {exchange:?}: of this venue it is kraken"),
-            ));
-        }
-        let context =
-            VenueContext::new(exchange, "kraken").map_err(|error| Error::config("kraken", error.to_string()))?;
         let depth = config.book_depth.unwrap_or(DEPTHS[0]);
         if !DEPTHS.contains(&depth) {
             return Err(unusable(
@@ -56,10 +47,10 @@ impl Kraken {
             ));
         }
         Ok(Arc::new(Self {
-            context,
+            context: config.context(&["kraken"], "kraken")?,
             rest: Address::or(config.rest_url.as_ref(), "https://api.kraken.com"),
             feed: Address::or(config.ws_url.as_ref(), "wss://ws.kraken.com"),
-            windows: config.limits.clone().unwrap_or_else(|| vec![Window::new(1, SECOND)]),
+            windows: config.windows(Window::new(1, SECOND)),
             depth,
             quotes: config.channels.contains(&Channel::Quotes),
         }))

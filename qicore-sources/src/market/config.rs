@@ -10,7 +10,7 @@ use super::capture::{self, CaptureConfig};
 use super::protocol::unusable;
 use super::seam::Order;
 use crate::net::{self, NetConfig, Window, without_secrets};
-use crate::venue::{Channel, Stream};
+use crate::venue::{Channel, Stream, VenueContext};
 
 /// The configuration of a venue's source: the same for all venues.
 ///
@@ -199,6 +199,22 @@ impl MarketConfig {
             }
         }
         self.capture.as_ref().map_or(Ok(()), capture::check)
+    }
+
+    /// What the decoders of a venue know; `names` are the exchanges that it is, the usual one first.
+    pub(crate) fn context(&self, names: &[&str], source: &str) -> Result<VenueContext> {
+        let exchange = self.exchange.as_deref().unwrap_or(names[0]);
+        if !names.contains(&exchange) {
+            let names = names.join(" or ");
+            let message = format!("exchange is {exchange:?}: of this venue it is {names}");
+            return Err(unusable("exchange", message));
+        }
+        VenueContext::new(exchange, source).map_err(|error| unusable("exchange", error.to_string()))
+    }
+
+    /// What may be asked of a host, whose usual limit is this.
+    pub(crate) fn windows(&self, usual: Window) -> Vec<Window> {
+        self.limits.clone().unwrap_or_else(|| vec![usual])
     }
 
     /// All channels of all symbols, each once.

@@ -45,38 +45,43 @@ impl Decoder {
     #[inline]
     fn message(&mut self, message: &Message<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
         match message.kind {
-            Kind::AggTrade => self.observation(&message.read::<wire::AggTrade<'_>>()?, frame, out),
-            Kind::Trade => self.observation(&message.read::<wire::Trade<'_>>()?, frame, out),
-            Kind::BookTicker => self.observation(&message.read::<wire::BookTicker<'_>>()?, frame, out),
-            Kind::Kline => self.observation(&message.read::<wire::Kline<'_>>()?, frame, out),
+            Kind::AggTrade => self.observations::<wire::AggTrade<'_>>(message, frame, out),
+            Kind::Trade => self.observations::<wire::Trade<'_>>(message, frame, out),
+            Kind::BookTicker => self.observations::<wire::BookTicker<'_>>(message, frame, out),
+            Kind::Kline => self.observations::<wire::Kline<'_>>(message, frame, out),
             Kind::Ticker => self.observations::<wire::Ticker<'_>>(message, frame, out),
-            Kind::DepthUpdate => self.depth_update(&message.read::<wire::DepthUpdate<'_>>()?, frame, out),
+            Kind::RollingTicker => self.observations::<wire::RollingTicker<'_>>(message, frame, out),
+            Kind::AveragePrice => self.observations::<wire::AveragePrice<'_>>(message, frame, out),
+            Kind::ReferencePrice => self.reference_price(message, frame, out),
+            Kind::DepthUpdate => message.each(|update| self.depth_update(update, frame, out)),
             Kind::DepthSnapshot => self.depth_snapshot(message, frame, out),
             Kind::ExchangeInfo => self.instruments(message, frame, out),
             Kind::Rest(rest) => self.rest(rest, message, frame, out),
+            Kind::NoMarketData => return message.pass_over().map(|()| Decoded::Control),
             Kind::Control => return Ok(Decoded::Control),
         }?;
         Ok(Decoded::Data)
     }
 
-    fn observation<T: Observation>(&mut self, payload: &T, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
-        let symbol = self.names.symbol(payload.native())?;
-        out.push(self.context.event(frame, symbol, payload.time(), payload.data()?));
-        Ok(())
-    }
-
     /// One payload, or a list of them.
+    #[inline]
     fn observations<'a, T>(&mut self, message: &Message<'a>, frame: &Frame, out: &mut Vec<Event>) -> Result<()>
     where
         T: Observation + Deserialize<'a>,
     {
-        if !message.is_list() {
-            return self.observation(&message.read::<T>()?, frame, out);
-        }
-        let payloads = message.read::<Vec<T>>()?;
-        payloads
-            .iter()
-            .try_for_each(|payload| self.observation(payload, frame, out))
+        message.each(|payload: &T| {
+            let symbol = self.symbol(payload.native(), message.answers_for_one())?;
+            out.push(self.context.event(frame, symbol, payload.time(), payload.data()?));
+            Ok(())
+        })
+    }
+
+    /// The symbol of a name. Where nothing tells it, and the message is an answer about one instrument, it is the
+    /// context's.
+    #[inline]
+    fn symbol(&mut self, native: &str, answers_for_one: bool) -> Result<Symbol> {
+        let known = self.names.symbol(native);
+        known.or_else(|error| self.context.symbol.filter(|_| answers_for_one).ok_or(error))
     }
 
     fn rest(&mut self, rest: Rest, message: &Message<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
@@ -88,6 +93,15 @@ impl Decoder {
                 self.rows::<wire::rest::AggTradeRow>(message, frame, out)
             }
             Rest::WindowTicker => self.observations::<wire::rest::WindowTicker<'_>>(message, frame, out),
+            Rest::TradingDay => {
+                let before = out.len();
+                self.observations::<wire::rest::WindowTicker<'_>>(message, frame, out)?;
+                // A day that is not over ends after it was told of.
+                for event in &mut out[before..] {
+                    event.timestamp = event.timestamp.min(frame.received.unwrap_or(event.timestamp));
+                }
+                Ok(())
+            }
             Rest::LastPrice => self.observations::<wire::rest::LastPrice<'_>>(message, frame, out),
             Rest::BestPrices => {
                 in_base_currency(message)?;
@@ -95,12 +109,23 @@ impl Decoder {
             }
             Rest::AveragePrice => {
                 let average = message.read::<wire::rest::AveragePrice>()?;
-                let symbol = self.unnamed(message.native.as_deref())?;
+                let symbol = self.unnamed(None, message)?;
                 let at = average.close_time.map(|time| time.0);
-                out.push(self.context.event(frame, symbol, at, rest::average(&average)));
+                out.push(self.context.event(frame, symbol, at, parse::average(average.price)));
                 Ok(())
             }
         }
+    }
+
+    /// No event where the venue has set no price.
+    fn reference_price(&mut self, message: &Message<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
+        let reference = message.read::<wire::ReferencePrice<'_>>()?;
+        let symbol = self.symbol(&reference.symbol, message.answers_for_one())?;
+        if let Some(price) = reference.price {
+            let at = Some(reference.time.0);
+            out.push(self.context.event(frame, symbol, at, parse::reference(price)?));
+        }
+        Ok(())
     }
 
     /// Rows of one instrument, whose name is not in them.
@@ -109,7 +134,7 @@ impl Decoder {
         T: Row + Deserialize<'a>,
     {
         let rows = message.read::<Vec<T>>()?;
-        let symbol = self.unnamed(message.native.as_deref())?;
+        let symbol = self.unnamed(None, message)?;
         let event = |row: &T| self.context.event(frame, symbol, Some(row.time()), row.data());
         out.extend(rows.iter().map(event));
         Ok(())
@@ -119,7 +144,7 @@ impl Decoder {
     /// may be the last one.
     fn klines(&mut self, message: &Message<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
         let rows = message.read::<Vec<wire::rest::KlineRow>>()?;
-        let symbol = self.unnamed(message.native.as_deref())?;
+        let symbol = self.unnamed(None, message)?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -163,7 +188,7 @@ impl Decoder {
     fn depth_snapshot(&mut self, message: &Message<'_>, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
         in_base_currency(message)?;
         let snapshot = message.read::<wire::DepthSnapshot<'_>>()?;
-        let symbol = self.unnamed(snapshot.symbol.as_deref().or(message.native.as_deref()))?;
+        let symbol = self.unnamed(snapshot.symbol.as_deref(), message)?;
         let book = parse::book(BookKind::Snapshot, snapshot.last, &snapshot.bids, &snapshot.asks);
         let at = snapshot.time.map(|time| time.0);
         out.push(self.context.event(frame, symbol, at, book));
@@ -171,10 +196,10 @@ impl Decoder {
     }
 
     /// The symbol of a payload that does not name it: it is in the URL, in the stream's name (lower case) or in the
-    /// context.
-    fn unnamed(&mut self, native: Option<&str>) -> Result<Symbol> {
-        match (native, self.context.symbol) {
-            (Some(native), _) => self.names.symbol(&native.to_ascii_uppercase()),
+    /// context. Futures name it.
+    fn unnamed(&mut self, named: Option<&str>, message: &Message<'_>) -> Result<Symbol> {
+        match (named.or(message.native.as_deref()), self.context.symbol) {
+            (Some(native), _) => self.symbol(&native.to_ascii_uppercase(), message.request.is_some()),
             (None, Some(symbol)) => Ok(symbol),
             (None, None) => {
                 let message = "a payload that does not name its symbol: say which in the context";

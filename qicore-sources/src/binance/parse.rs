@@ -2,8 +2,8 @@
 
 use qicore_data::decimal::Quoted;
 use qicore_data::{
-    Book, BookKind, Candle, Data, Error, Level, Levels, Origin, Quote, Result, Side, Ticker, Timeframe, Timestamp,
-    Trade, TradeId, UnknownTimeframe,
+    Book, BookKind, Candle, Data, Error, Label, Level, Levels, Origin, Price, Quote, Result, Series, Side, Ticker,
+    Timeframe, Timestamp, Trade, TradeId, UnknownTimeframe,
 };
 
 use super::route::OPERATION;
@@ -125,6 +125,54 @@ impl Observation for wire::Ticker<'_> {
             quote_volume: Some(self.quote_volume.0),
         }))
     }
+}
+
+impl Observation for wire::RollingTicker<'_> {
+    fn native(&self) -> &str {
+        &self.symbol
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        Some(self.time.0)
+    }
+
+    fn data(&self) -> Result<Data> {
+        Ok(Data::Ticker(Ticker::new(self.last.0)))
+    }
+}
+
+impl Observation for wire::AveragePrice<'_> {
+    fn native(&self) -> &str {
+        &self.symbol
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        Some(self.time.0)
+    }
+
+    fn data(&self) -> Result<Data> {
+        Ok(Data::Price(average(self.price)))
+    }
+}
+
+/// The mean of many trades is no trade's price: it is a `price`, not a ticker's last.
+pub(super) fn average(price: Quoted) -> Price {
+    Price {
+        price: price.0,
+        market_cap: None,
+        volume_24h: None,
+        change_24h: None,
+    }
+}
+
+/// A price that the venue sets, which no trade need have had.
+pub(super) fn reference(price: Quoted) -> Result<Series> {
+    let name = Label::new("reference_price");
+    Ok(Series {
+        name: name.map_err(|error| Error::decode(OPERATION, error.to_string()))?,
+        value: price.0,
+        params: None,
+    })
 }
 
 /// A book event whose last contained update has the number `last`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use qicore_data::decimal::Quoted;
-use qicore_data::{Candle, Data, Origin, Price, Quote, Result, Ticker, Timeframe, Timestamp};
+use qicore_data::{Candle, Data, Origin, Quote, Result, Ticker, Timeframe, Timestamp};
 
 use super::parse::{self, Observation};
 use super::wire::rest;
@@ -129,16 +129,6 @@ impl Observation for rest::BestPrices<'_> {
             ask: self.ask_price.0,
             ask_size: self.ask_qty.0,
         }))
-    }
-}
-
-/// The mean of many trades is no trade's price: it is a `price`, not a ticker's last.
-pub(super) fn average(average: &rest::AveragePrice) -> Price {
-    Price {
-        price: average.price.0,
-        market_cap: None,
-        volume_24h: None,
-        change_24h: None,
     }
 }
 

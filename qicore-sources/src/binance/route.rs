@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use qicore_data::{Error, Result};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::error::answer_error;
 use super::request::Request;
@@ -21,9 +22,14 @@ pub(super) enum Kind {
     DepthSnapshot,
     Kline,
     Ticker,
+    RollingTicker,
+    AveragePrice,
+    ReferencePrice,
     ExchangeInfo,
     /// Rows and objects of endpoints that streams have no message like.
     Rest(Rest),
+    /// The answer of an endpoint that tells of no market.
+    NoMarketData,
     Control,
 }
 
@@ -34,6 +40,7 @@ pub(super) enum Rest {
     Trades,
     AggTrades,
     WindowTicker,
+    TradingDay,
     LastPrice,
     BestPrices,
     AveragePrice,
@@ -44,11 +51,14 @@ impl Kind {
     fn of_event(event: &str) -> Option<Self> {
         Some(match event {
             "aggTrade" => Self::AggTrade,
-            "trade" => Self::Trade,
+            "trade" | "blockTrade" => Self::Trade,
             "bookTicker" => Self::BookTicker,
             "depthUpdate" => Self::DepthUpdate,
             "kline" => Self::Kline,
-            "24hrTicker" | "24hrMiniTicker" => Self::Ticker,
+            "24hrTicker" | "24hrMiniTicker" | "1dTicker" => Self::Ticker,
+            "1hTicker" | "4hTicker" => Self::RollingTicker,
+            "avgPrice" => Self::AveragePrice,
+            "referencePrice" => Self::ReferencePrice,
             "serverShutdown" => Self::Control,
             _ => return None,
         })
@@ -65,11 +75,14 @@ impl Kind {
         };
         Some(match kind {
             "aggTrade" => Self::AggTrade,
-            "trade" => Self::Trade,
+            "trade" | "blockTrade" => Self::Trade,
             "bookTicker" => Self::BookTicker,
             "depth" => Self::DepthUpdate,
             "depth5" | "depth10" | "depth20" => Self::DepthSnapshot,
-            "ticker" | "miniTicker" => Self::Ticker,
+            "ticker" | "miniTicker" | "ticker_1d" => Self::Ticker,
+            "ticker_1h" | "ticker_4h" => Self::RollingTicker,
+            "avgPrice" => Self::AveragePrice,
+            "referencePrice" => Self::ReferencePrice,
             other if other.starts_with("kline_") => Self::Kline,
             _ => return None,
         })
@@ -81,12 +94,15 @@ impl Kind {
             "depth" => Self::DepthSnapshot,
             "exchangeInfo" => Self::ExchangeInfo,
             "klines" | "uiKlines" | "continuousKlines" => Self::Rest(Rest::Klines),
-            "trades" | "historicalTrades" => Self::Rest(Rest::Trades),
+            "trades" | "historicalTrades" | "historicalBlockTrades" => Self::Rest(Rest::Trades),
             "aggTrades" => Self::Rest(Rest::AggTrades),
             "ticker" | "ticker/24hr" | "ticker_24hr" => Self::Rest(Rest::WindowTicker),
+            "ticker/tradingDay" | "ticker_tradingDay" | "tradingDay" => Self::Rest(Rest::TradingDay),
             "ticker/price" | "ticker_price" => Self::Rest(Rest::LastPrice),
             "ticker/bookTicker" | "ticker_bookTicker" | "bookTicker" => Self::Rest(Rest::BestPrices),
             "avgPrice" => Self::Rest(Rest::AveragePrice),
+            "referencePrice" => Self::ReferencePrice,
+            "time" | "ping" | "executionRules" => Self::NoMarketData,
             _ => {
                 let shown: String = endpoint.chars().take(60).collect();
                 return Err(Error::decode(OPERATION, "bodies of this endpoint are not decoded").with("endpoint", shown));
@@ -101,6 +117,7 @@ impl Kind {
             _ if probe.last_update.0 => Self::DepthSnapshot,
             _ if probe.bid_size.0 => Self::BookTicker,
             _ if probe.symbols.0 => Self::ExchangeInfo,
+            _ if probe.server_time.0 => Self::NoMarketData,
             _ => return None,
         })
     }
@@ -193,8 +210,12 @@ impl<'a> Message<'a> {
         Ok(Self::plain(kind, None, text))
     }
 
-    /// A list of events, as `!ticker@arr` sends them without a stream's name. Lists of anything else have no type.
+    /// A list of events, as `!ticker@arr` sends them without a stream's name. Lists of anything else have no type; one of
+    /// nothing says nothing.
     fn probe_list(text: &'a str, rest: &str) -> Result<Self> {
+        if rest.trim() == "]" {
+            return Ok(Self::plain(Kind::Control, None, text));
+        }
         let event = if rest.trim_start().starts_with('{') {
             let list: Vec<wire::Probe<'a>> = read(text)?;
             list.into_iter().next().and_then(|first| first.event)
@@ -217,8 +238,29 @@ impl<'a> Message<'a> {
     }
 
     /// Whether the payload is a list of payloads.
-    pub(super) fn is_list(&self) -> bool {
-        self.text[self.from..].trim_start().starts_with('[')
+    #[inline]
+    fn is_list(&self) -> bool {
+        self.text.as_bytes()[self.from..].trim_ascii_start().starts_with(b"[")
+    }
+
+    /// Whether it is an answer about one instrument.
+    pub(super) fn answers_for_one(&self) -> bool {
+        self.request.is_some() && !self.is_list()
+    }
+
+    /// Reads one payload, or each of a list of them.
+    #[inline]
+    pub(super) fn each<T: Deserialize<'a>>(&self, mut take: impl FnMut(&T) -> Result<()>) -> Result<()> {
+        match self.is_list() {
+            false => take(&self.read()?),
+            true => self.read::<Vec<T>>()?.iter().try_for_each(take),
+        }
+    }
+
+    /// Reads a payload that says nothing, unless it is an error.
+    pub(super) fn pass_over(&self) -> Result<()> {
+        self.read::<IgnoredAny>()?;
+        answer_error(self.text).map_or(Ok(()), Err)
     }
 
     /// Reads the payload.

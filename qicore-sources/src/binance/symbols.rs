@@ -4,12 +4,12 @@ use qicore_data::Symbol;
 
 /// Quote currencies of binance.com, longest first.
 ///
-/// The union of the quote currencies of the instrument lists of 2021 to 2025. Left out is what ends another pair's name
-/// more often than it is a quote currency itself: `AEUR` (`ADAEUR` is ADA/EUR).
+/// The union of the quote currencies of the instrument lists of 2021 to 2026. Left out is what ends another pair's name
+/// more often than it is a quote currency itself: `AEUR` (`ADAEUR` is ADA/EUR). `U`, of one letter, is last.
 const COM: &[&str] = &[
-    "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USDP", "USDS", "USD1", "EURI", "DOGE", "GYEN", "BIDR", "BKRW", "BVND",
-    "IDRT", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "AUD", "GBP", "RUB", "UAH", "NGN", "ZAR", "JPY", "PLN", "RON",
-    "ARS", "MXN", "CZK", "COP", "DAI", "PAX", "UST", "VAI", "TRX", "XRP", "SOL", "DOT",
+    "FDUSD", "RLUSD", "USDT", "USDC", "BUSD", "TUSD", "USDP", "USDS", "USD1", "EURI", "DOGE", "GYEN", "BIDR", "BKRW",
+    "BVND", "IDRT", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "AUD", "GBP", "RUB", "UAH", "NGN", "ZAR", "JPY", "PLN",
+    "RON", "ARS", "MXN", "CZK", "COP", "DAI", "PAX", "UST", "VAI", "TRX", "XRP", "SOL", "DOT", "U",
 ];
 
 /// Quote currencies of binance.us, longest first. It quotes in dollars, which binance.com does not: `BATUSD` is BAT/USD
@@ -50,6 +50,23 @@ mod tests {
         assert_eq!(com("BTCFDUSD").unwrap().as_str(), "BTC/FDUSD");
         assert_eq!(com("USDTTRY").unwrap().as_str(), "USDT/TRY");
         assert_eq!(com("1000SATSUSDT").unwrap().as_str(), "1000SATS/USDT");
+        assert_eq!(com("XRPRLUSD").unwrap().as_str(), "XRP/RLUSD");
+        assert_eq!(com("RLUSDUSDT").unwrap().as_str(), "RLUSD/USDT");
+    }
+
+    #[test]
+    fn a_quote_currency_of_one_letter_is_the_last_choice() {
+        for (native, symbol) in [
+            ("BTCU", "BTC/U"),
+            ("BNBU", "BNB/U"),
+            ("USDTU", "USDT/U"),
+            ("UUSDT", "U/USDT"),
+            ("BTCRUB", "BTC/RUB"),
+            ("BTCEUR", "BTC/EUR"),
+        ] {
+            assert_eq!(com(native).unwrap().as_str(), symbol);
+        }
+        assert_eq!(us("BTCU"), None);
     }
 
     #[test]
@@ -67,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_is_no_pair_has_no_symbol() {
-        for native in ["", "USDT", "BTCUSDT_250328", "btcusdt", "币", "B USDT"] {
+        for native in ["", "U", "USDT", "BTCUSDT_250328", "btcusdt", "币", "B USDT"] {
             assert_eq!(com(native), None, "{native}");
         }
     }

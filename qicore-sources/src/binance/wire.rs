@@ -13,6 +13,9 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
 pub mod rest;
+mod tickers;
+
+pub use tickers::{AveragePrice, ReferencePrice, RollingTicker, Ticker};
 
 /// A combined stream's message.
 #[derive(Debug, Deserialize)]
@@ -54,6 +57,9 @@ pub struct Probe<'a> {
     /// An instrument list.
     #[serde(default)]
     pub symbols: Present,
+    /// The venue's time: of an instrument list, or alone.
+    #[serde(default, rename = "serverTime")]
+    pub server_time: Present,
 }
 
 /// Whether a field is there, be it null.
@@ -240,41 +246,6 @@ pub struct Bar<'a> {
     /// Whether the interval is over.
     #[serde(rename = "x")]
     pub closed: bool,
-    /// Volume in quote currency.
-    #[serde(rename = "q")]
-    pub quote_volume: Quoted,
-}
-
-/// `24hrTicker` and `24hrMiniTicker`; the latter has no bid and ask.
-#[derive(Debug, Deserialize)]
-pub struct Ticker<'a> {
-    /// Time of the event.
-    #[serde(rename = "E")]
-    pub time: Time,
-    /// Native name.
-    #[serde(borrow, rename = "s")]
-    pub symbol: Cow<'a, str>,
-    /// Last price.
-    #[serde(rename = "c")]
-    pub last: Quoted,
-    /// Best bid price.
-    #[serde(rename = "b")]
-    pub bid: Option<Quoted>,
-    /// Best ask price.
-    #[serde(rename = "a")]
-    pub ask: Option<Quoted>,
-    /// First price of the window.
-    #[serde(rename = "o")]
-    pub open: Quoted,
-    /// Highest price.
-    #[serde(rename = "h")]
-    pub high: Quoted,
-    /// Lowest price.
-    #[serde(rename = "l")]
-    pub low: Quoted,
-    /// Volume in base currency.
-    #[serde(rename = "v")]
-    pub volume: Quoted,
     /// Volume in quote currency.
     #[serde(rename = "q")]
     pub quote_volume: Quoted,

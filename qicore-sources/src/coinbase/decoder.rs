@@ -1,5 +1,7 @@
 //! The decoder of one lane: names, the connection's sequence, and the ids of its trades.
 
+use std::borrow::Cow;
+
 use qicore_data::{Decoded, Error, ErrorKind, Event, Frame, Result, Timestamp};
 use serde::de::{DeserializeSeed, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -142,7 +144,10 @@ impl Decoder {
             out,
         };
         rest::answer(request, text, &mut scope)?;
-        Ok(Decoded::Data)
+        Ok(match request.endpoint {
+            Endpoint::NoMarketData => Decoded::Control,
+            _ => Decoded::Data,
+        })
     }
 
     /// The request that a frame answers: by its URL, or else by the context's channel. `None` for messages of the feeds.
@@ -177,7 +182,18 @@ impl Decoder {
     #[cold]
     fn probe(&mut self, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
         if text.trim_start().starts_with('[') {
-            return Err(unsupported(UNKNOWN_ANSWER));
+            let row: Option<Vec<Cow<'_, str>>> = serde_json::from_str(text).ok();
+            let row = row.filter(|row| !row.is_empty());
+            let row = row.ok_or_else(|| unsupported(UNKNOWN_ANSWER))?;
+            let mut scope = Scope {
+                context: &self.context,
+                names: &mut self.names,
+                frame,
+                sent: None,
+                sequence: None,
+                out,
+            };
+            return exchange::level3(&row, &mut scope);
         }
         let probe: wire::Probe<'_> = read(text)?;
         match (probe.message_type.as_deref(), &probe.channel) {

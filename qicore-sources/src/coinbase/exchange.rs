@@ -1,6 +1,8 @@
 //! From the messages of the Exchange feed to events: pure functions of payload and scope.
 
-use qicore_data::{Book, BookKind, Decoded, Error, Levels, Quote, Result, Symbol, Ticker, Timestamp, Trade};
+use std::borrow::Cow;
+
+use qicore_data::{Book, BookKind, Decoded, Error, Levels, Quote, Result, Symbol, Ticker, Timestamp, Trade, decimal};
 
 use super::decoder::{OPERATION, read};
 use super::parse::{Channel, Scope, taker_side};
@@ -13,6 +15,8 @@ pub(super) enum Kind {
     Match,
     /// The trade before the subscription.
     LastMatch,
+    /// A trade that a quote on request led to.
+    RfqMatch,
     Ticker,
     Snapshot,
     L2Update,
@@ -30,12 +34,13 @@ impl Kind {
         Some(match message_type {
             "l2update" => Self::L2Update,
             "match" => Self::Match,
+            "rfq_match" => Self::RfqMatch,
             "ticker" => Self::Ticker,
             "snapshot" => Self::Snapshot,
             "heartbeat" => Self::Heartbeat,
             "last_match" => Self::LastMatch,
             "status" => Self::Status,
-            "received" | "open" | "done" | "change" | "activate" | "auction" => Self::Control,
+            "received" | "open" | "done" | "change" | "activate" | "auction" | "level3" => Self::Control,
             "subscriptions" | "error" | "subscribe" | "unsubscribe" => Self::Control,
             _ => return None,
         })
@@ -48,6 +53,11 @@ pub(super) fn message(kind: Kind, text: &str, ids: &mut TradeIds, scope: &mut Sc
         Kind::L2Update => l2_update(&read(text)?, scope)?,
         Kind::Match => matched(&read(text)?, false, ids, scope)?,
         Kind::LastMatch => matched(&read(text)?, true, ids, scope)?,
+        Kind::RfqMatch => {
+            let message: wire::Match<'_> = read(text)?;
+            let symbol = scope.symbol(message.product_id.as_deref())?;
+            trade(&message, symbol, scope);
+        }
         Kind::Ticker => ticker(&read(text)?, None, scope)?,
         Kind::Snapshot => snapshot(&read(text)?, None, scope)?,
         Kind::Status => read::<super::wire::Products<'_>>(text)?.emit(scope)?,
@@ -78,6 +88,30 @@ fn matched(message: &wire::Match<'_>, begins: bool, ids: &mut TradeIds, scope: &
     }
     trade(message, symbol, scope);
     Ok(())
+}
+
+/// A row of `level3`, whose places have the meaning that the channel's `schema` gives them. A trade in it has neither an
+/// id nor a side.
+pub(super) fn level3(row: &[Cow<'_, str>], scope: &mut Scope<'_>) -> Result<Decoded> {
+    let row: Vec<&str> = row.iter().map(|element| &**element).collect();
+    match *row.as_slice() {
+        ["open" | "done" | "change" | "noop", ..] => Ok(Decoded::Control),
+        ["match", product, _sequence, _maker, _taker, price, size, time] => {
+            let malformed = |error: String| Error::decode(OPERATION, error);
+            let number = |text| decimal::parse(text).map_err(|error| malformed(error.to_string()));
+            let symbol = scope.symbol(Some(product))?;
+            let at = super::wire::Time::parse(time).map_err(|error| malformed(error.to_string()))?;
+            let data = Trade {
+                id: None,
+                side: None,
+                price: number(price)?,
+                size: number(size)?,
+            };
+            scope.push(symbol, at.0, data);
+            Ok(Decoded::Data)
+        }
+        _ => Err(Error::decode(OPERATION, "a list, but no row of `level3`")),
+    }
 }
 
 /// The trade of a message, or of an answer.

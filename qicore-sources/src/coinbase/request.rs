@@ -35,6 +35,10 @@ pub(super) enum Endpoint {
     /// One product of either.
     Product,
     ExchangeRates,
+    /// Best prices of several products.
+    BestBidAsk,
+    /// What tells of no market.
+    NoMarketData,
     /// Bodies that are known to be errors.
     Errors,
 }
@@ -42,7 +46,10 @@ pub(super) enum Endpoint {
 impl Endpoint {
     /// The endpoint of a context's channel: `None` where that is no endpoint but a channel of a feed.
     pub(super) fn of_channel(channel: &str) -> Result<Option<Self>> {
-        Ok(Some(match channel {
+        // Advanced Trade answers without a key what is below `/market/`, in the same form.
+        let public = channel.strip_prefix("advanced_rest_market_");
+        let public = public.map(|endpoint| format!("advanced_rest_{endpoint}"));
+        Ok(Some(match public.as_deref().unwrap_or(channel) {
             "exchange_rest_candles" => Self::ExchangeCandles,
             "exchange_rest_trades" => Self::ExchangeTrades,
             "exchange_rest_book" => Self::ExchangeBook,
@@ -52,6 +59,8 @@ impl Endpoint {
             "advanced_rest_candles" => Self::AdvancedCandles,
             "advanced_rest_ticker" => Self::AdvancedTrades,
             "advanced_rest_product_book" => Self::AdvancedBook,
+            "advanced_rest_best_bid_ask" => Self::BestBidAsk,
+            "advanced_rest_time" | "exchange_rest_time" | "exchange_rest_currencies" => Self::NoMarketData,
             "v2_exchange_rates" => Self::ExchangeRates,
             "error_envelopes" => Self::Errors,
             _ if channel.contains("_rest_") || channel.starts_with("v2_") => {
@@ -89,6 +98,8 @@ impl Request {
             [.., "products", id, "candles"] if advanced => (Endpoint::AdvancedCandles, Some(id)),
             [.., "products", id, "ticker"] if advanced => (Endpoint::AdvancedTrades, Some(id)),
             [.., "product_book"] if advanced => (Endpoint::AdvancedBook, value(query, "product_id")),
+            [.., "best_bid_ask"] if advanced => (Endpoint::BestBidAsk, None),
+            [.., "time" | "currencies"] => (Endpoint::NoMarketData, None),
             [.., "products", id, "candles"] => (Endpoint::ExchangeCandles, Some(id)),
             [.., "products", id, "trades"] => (Endpoint::ExchangeTrades, Some(id)),
             [.., "products", id, "book"] => (Endpoint::ExchangeBook, Some(id)),
@@ -200,12 +211,35 @@ mod tests {
                 "https://api.coinbase.com/v2/exchange-rates?currency=BTC",
                 Some((Endpoint::ExchangeRates, None, None, false)),
             ),
-            ("https://api.exchange.coinbase.com/currencies", None),
+            (
+                "https://api.coinbase.com/api/v3/brokerage/best_bid_ask?product_ids=BTC-USD&product_ids=ETH-USD",
+                Some((Endpoint::BestBidAsk, None, None, false)),
+            ),
+            (
+                "https://api.exchange.coinbase.com/currencies",
+                Some((Endpoint::NoMarketData, None, None, false)),
+            ),
+            (
+                "https://api.coinbase.com/api/v3/brokerage/time",
+                Some((Endpoint::NoMarketData, None, None, false)),
+            ),
+            ("https://api.exchange.coinbase.com/fees", None),
             ("wss://ws-feed.exchange.coinbase.com", None),
             ("no url", None),
         ] {
             assert_eq!(request(url), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn the_public_paths_of_advanced_trade_have_the_answers_of_the_others() {
+        for endpoint in ["products", "product", "candles", "ticker", "product_book"] {
+            let [public, private] = ["advanced_rest_market_", "advanced_rest_"]
+                .map(|interface| Endpoint::of_channel(&format!("{interface}{endpoint}")).unwrap());
+            assert!(public.is_some() && public == private, "{endpoint}");
+        }
+        let error = Endpoint::of_channel("advanced_rest_market_unheard").unwrap_err();
+        assert!(error.to_string().contains("advanced_rest_market_unheard"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! From answers of the REST interfaces to events: pure functions of payload and scope.
 
-use qicore_data::{Candle, Error, Event, Origin, Price, Result, Symbol, Ticker, Timeframe, Timestamp};
+use qicore_data::{Candle, Error, Event, Origin, Price, Quote, Result, Symbol, Ticker, Timeframe, Timestamp};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::decoder::{OPERATION, read};
 use super::parse::{self, Scope};
@@ -20,7 +21,12 @@ pub(super) fn answer(request: &Request, text: &str, scope: &mut Scope<'_>) -> Re
         Endpoint::AdvancedTrades => market_trades(body(text)?, request, scope),
         Endpoint::ExchangeBook => exchange::snapshot(&body(text)?, product, scope),
         Endpoint::AdvancedBook => exchange::snapshot(&body::<wire::ProductBook<'_>>(text)?.pricebook, product, scope),
-        Endpoint::ExchangeTicker => exchange::ticker(&body(text)?, product, scope),
+        Endpoint::ExchangeTicker => ticker(text, product, scope),
+        Endpoint::BestBidAsk => best_prices(&body(text)?, scope),
+        Endpoint::NoMarketData => {
+            read::<IgnoredAny>(text)?;
+            answer_error(text).map_or(Ok(()), Err)
+        }
         Endpoint::Products if text.trim_start().starts_with('[') => parse::products(&body::<Vec<_>>(text)?, scope),
         Endpoint::Products => parse::products(&body::<feed::Products<'_>>(text)?.products, scope),
         Endpoint::Product => parse::products(&[body(text)?], scope),
@@ -34,6 +40,33 @@ pub(super) fn answer(request: &Request, text: &str, scope: &mut Scope<'_>) -> Re
 /// A body; where it is none of that type, it may be an error of the venue.
 fn body<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     read(text).map_err(|error| answer_error(text).unwrap_or(error))
+}
+
+/// A ticker of Exchange. An error of the venue would be read as one that says nothing.
+fn ticker(text: &str, product: Option<&str>, scope: &mut Scope<'_>) -> Result<()> {
+    let ticker: words::Ticker<'_> = body(text)?;
+    if [ticker.price, ticker.volume, ticker.bid, ticker.ask] == [feed::Maybe(None); 4] {
+        let message = "neither a price nor a volume";
+        return Err(answer_error(text).unwrap_or_else(|| Error::decode(OPERATION, message)));
+    }
+    exchange::ticker(&ticker, product, scope)
+}
+
+/// A quote of each product with a bid and an ask. As a book, the best level alone would be a wrong one.
+fn best_prices(answer: &wire::PriceBooks<'_>, scope: &mut Scope<'_>) -> Result<()> {
+    for book in &answer.pricebooks {
+        let symbol = scope.symbol(book.product_id.as_deref())?;
+        if let (Some(bid), Some(ask)) = (book.bids.0.first(), book.asks.0.first()) {
+            let quote = Quote {
+                bid: bid.price,
+                bid_size: bid.size,
+                ask: ask.price,
+                ask_size: ask.size,
+            };
+            scope.push(symbol, book.time.and_then(|time| time.0), quote);
+        }
+    }
+    Ok(())
 }
 
 /// Candles in the order of time; the venue lists the newest first.

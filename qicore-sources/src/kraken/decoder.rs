@@ -86,6 +86,9 @@ impl Decoder {
     }
 
     fn answer(&mut self, endpoint: &str, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
+        if rest::NO_MARKET_DATA.contains(&endpoint) {
+            return rest::pass_over(text).map(|()| Decoded::Control);
+        }
         if endpoint == "AssetPairs" {
             let precisions = instruments::asset_pairs(text, frame, &self.context, out)?;
             self.learn_precisions(precisions);

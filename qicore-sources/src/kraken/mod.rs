@@ -21,8 +21,10 @@
 //! | `OHLC` | `candle` for each row, `closed` up to the row that `last` names: the one after it is not committed yet | open time |
 //! | `Trades` | `trade` for each row; older answers have no ids | of the trade |
 //! | `Depth` | `book` snapshot, without a checksum | of the latest change of a level |
+//! | `GroupedBook` | `book` snapshot of coarser levels, each the sum of several | of receipt |
 //! | `Spread` | `series` `best_bid` and `best_ask`: there are no sizes to make a quote of | of the change |
 //! | `Ticker` | `ticker` for each pair, without `open`, which is of the day since midnight | of receipt |
+//! | `Assets`, `SystemStatus`, `Time` | none: control | |
 //!
 //! Which endpoint a body is from tells the frame's URL, or else the context's channel (`rest_OHLC`). The bars of `OHLC`
 //! are as long as the URL's `interval` (without one, a minute), or as the context's timeframe, or as their distance. An
@@ -35,7 +37,8 @@
 //!
 //! Pairs are named `XBT/CHF` over v1, `BTC/CHF` over v2, and `XXBTZUSD` or `XBTUSD` over REST; `XBT` is `BTC` and `XDG` is
 //! `DOGE`. A list of pairs that has been decoded comes first; else what was asked for (the URL's `pair`, the context's
-//! symbol) names the only pair of an answer; else rules do, which know the usual quote currencies.
+//! symbol) names the only pair of an answer; else rules do, which know the usual quote currencies. `AUSD` they know beside
+//! `XBT` and `MON` alone: `ADAUSD` is ADA in dollars.
 //!
 //! # Checksums
 //!

@@ -47,10 +47,13 @@ const MARKED: [(&str, &[&str]); 2] = [
 ];
 
 /// What pairs are quoted in, longest first: `USDTUSD` is quoted in dollars, `XBTUSDT` is not quoted in `USDT` less one.
-const QUOTES: [&str; 17] = [
-    "PYUSD", "RLUSD", "USDC", "USDT", "AED", "AUD", "BTC", "CAD", "CHF", "DAI", "DOT", "ETH", "EUR", "GBP", "JPY",
-    "USD", "XBT",
+const QUOTES: [&str; 28] = [
+    "EUROP", "PYUSD", "RLUSD", "EURC", "FIDD", "USD1", "USDC", "USDD", "USDG", "USDQ", "USDR", "USDT", "AED", "AUD",
+    "BRL", "BTC", "CAD", "CHF", "DAI", "DOT", "ETH", "EUR", "GBP", "JPY", "POL", "SOL", "USD", "XBT",
 ];
+
+/// What is quoted in `AUSD`. It is no quote beside any other base: `ADAUSD` is ADA in dollars.
+const IN_AUSD: [&str; 2] = ["MON", "XBT"];
 
 /// The symbol of a name as the REST interface writes it, without a list of pairs: two marked codes (`XXBTZUSD`,
 /// `XETHXXBT`), else a base and a known quote (`XBTUSD`, `BCHEUR`, `USDTZUSD`), else a name with a stroke. `None` for
@@ -82,6 +85,10 @@ fn unmarked(code: &str) -> Option<&str> {
 
 /// The base and quote of a name without marks.
 fn plain(native: &str) -> Option<(&str, &str)> {
+    let in_ausd = native.strip_suffix("AUSD").filter(|base| IN_AUSD.contains(base));
+    if let Some(base) = in_ausd {
+        return Some((base, "AUSD"));
+    }
     let quoted_in = |quote: &&'static str| native.strip_suffix(*quote).map(|base| (base, *quote));
     QUOTES.iter().find_map(quoted_in).filter(|(base, _)| !base.is_empty())
 }
@@ -139,11 +146,41 @@ mod tests {
             ("1INCHEUR", "1INCH/EUR"),
             ("ETH2.SETH", "ETH2.S/ETH"),
             ("XBT/USD", "BTC/USD"),
+            ("XBTEURC", "BTC/EURC"),
+            ("USDTEURC", "USDT/EURC"),
+            ("EURCEUR", "EURC/EUR"),
+            ("EUREUROP", "EUR/EUROP"),
+            ("USDCFIDD", "USDC/FIDD"),
+            ("SOLPOL", "SOL/POL"),
+            ("JUPSOL", "JUP/SOL"),
+            ("SOLUSD", "SOL/USD"),
+            ("WLFIUSD1", "WLFI/USD1"),
+            ("USD1USD", "USD1/USD"),
+            ("TRXUSDD", "TRX/USDD"),
+            ("SOLUSDG", "SOL/USDG"),
+            ("XBTUSDQ", "BTC/USDQ"),
+            ("XBTUSDR", "BTC/USDR"),
+            ("USDTBRL", "USDT/BRL"),
         ] {
             assert_eq!(rest(native).map(|symbol| symbol.as_str()), Some(usual), "{native}");
         }
         for native in ["", "USD", "XBT", "XBTUSD.d", "XBTXYZ", "xbtusd", "BTC USD", "ÀÀÀÀ", "/"] {
             assert_eq!(rest(native), None, "{native:?}");
+        }
+    }
+
+    #[test]
+    fn coins_in_a_quoted_in_dollars_are_not_quoted_in_ausd() {
+        for (native, usual) in [
+            ("XBTAUSD", "BTC/AUSD"),
+            ("MONAUSD", "MON/AUSD"),
+            ("ADAUSD", "ADA/USD"),
+            ("LUNAUSD", "LUNA/USD"),
+            ("KAVAUSD", "KAVA/USD"),
+            ("AUSDUSD", "AUSD/USD"),
+            ("XBTAUD", "BTC/AUD"),
+        ] {
+            assert_eq!(rest(native).map(|symbol| symbol.as_str()), Some(usual), "{native}");
         }
     }
 

@@ -32,13 +32,33 @@ pub(super) fn answer(
         "OHLC" => scope.bars(),
         "Trades" => scope.trades(),
         "Depth" => scope.depth(),
+        "GroupedBook" => scope.grouped_book(),
         "Spread" => scope.spreads(),
         "Ticker" => scope.tickers(),
         _ => Err(error::answer_error(body).unwrap_or_else(|| {
-            let message = "no decoder for this REST endpoint; known: AssetPairs, Depth, OHLC, Spread, Ticker, Trades";
+            let message = "no decoder for this REST endpoint; known: AssetPairs, Depth, GroupedBook, OHLC, Spread, \
+                           Ticker, Trades";
             Error::new(ErrorKind::Unsupported, "kraken.decode", message).with("endpoint", excerpt(endpoint, 40))
         })),
     }
+}
+
+/// Endpoints that tell of no market.
+pub(super) const NO_MARKET_DATA: [&str; 3] = ["Assets", "SystemStatus", "Time"];
+
+/// Reads an answer of such an endpoint, which may be an error.
+pub(super) fn pass_over(body: &str) -> Result<()> {
+    result::<wire::Unread>(body, "kraken.answer").map(|_| ())
+}
+
+/// What an answer holds, where it is no error.
+fn result<'s, T: Deserialize<'s>>(body: &'s str, operation: &'static str) -> Result<T> {
+    let response: Response<'s, T> = serde_json::from_str(body).map_err(|error| malformed(operation, error))?;
+    if let Some(error) = error::refusal(&response.error) {
+        return Err(error);
+    }
+    let missing = || Error::decode(operation, "the answer has neither an error nor a result");
+    response.result.ok_or_else(missing)
 }
 
 /// An answer, what is known of the question, and where events go.
@@ -61,18 +81,9 @@ struct OnePair<T> {
 }
 
 impl<'s> Scope<'s> {
-    fn result<T: Deserialize<'s>>(&self, operation: &'static str) -> Result<T> {
-        let response: Response<'s, T> = serde_json::from_str(self.body).map_err(|error| malformed(operation, error))?;
-        if let Some(error) = error::refusal(&response.error) {
-            return Err(error);
-        }
-        let missing = || Error::decode(operation, "the answer has neither an error nor a result");
-        response.result.ok_or_else(missing)
-    }
-
     /// The answer of an endpoint that answers for one pair.
     fn one_pair<T: Deserialize<'s>>(&self, operation: &'static str) -> Result<OnePair<T>> {
-        let Answer { pair, last } = self.result::<Answer<'s, T>>(operation)?;
+        let Answer { pair, last } = result::<Answer<'s, T>>(self.body, operation)?;
         let (name, rows) = pair.ok_or_else(|| Error::decode(operation, "the answer names no pair"))?;
         let symbol = self.symbol(&name.0, true)?;
         Ok(OnePair { symbol, rows, last })
@@ -173,13 +184,19 @@ impl<'s> Scope<'s> {
             levels.collect::<Vec<_>>()
         };
         let latest = rows.bids.iter().chain(&rows.asks).map(|level| level.time.0).max();
-        let book = Book {
-            kind: BookKind::Snapshot,
-            sequence: None,
-            levels: Levels::new(&levels(&rows.bids), &levels(&rows.asks)),
-            checksum: None,
+        self.push(symbol, latest, snapshot(&levels(&rows.bids), &levels(&rows.asks)));
+        Ok(())
+    }
+
+    /// The book in coarser steps of price, which are sums of its levels. It has no time.
+    fn grouped_book(&mut self) -> Result<()> {
+        let book = result::<wire::GroupedBook<'_>>(self.body, "kraken.grouped_book")?;
+        let symbol = self.symbol(&book.pair.0, true)?;
+        let levels = |side: &[wire::GroupedLevel]| {
+            let levels = side.iter().map(|level| Level::new(level.price.0, level.qty.0));
+            levels.collect::<Vec<_>>()
         };
-        self.push(symbol, latest, book);
+        self.push(symbol, None, snapshot(&levels(&book.bids), &levels(&book.asks)));
         Ok(())
     }
 
@@ -200,7 +217,7 @@ impl<'s> Scope<'s> {
     /// A ticker for each pair that has ever been traded. Its window is 24 hours; the first price that Kraken sends is of
     /// the day since midnight, and is left out.
     fn tickers(&mut self) -> Result<()> {
-        let Members(pairs) = self.result::<Members<'_, wire::RestTicker>>("kraken.ticker")?;
+        let Members(pairs) = result::<Members<'_, wire::RestTicker>>(self.body, "kraken.ticker")?;
         let told = |price: &Quoted| Some(price.0).filter(|price| !price.is_zero());
         for (name, ticker) in &pairs {
             let symbol = self.symbol(&name.0, pairs.len() == 1)?;
@@ -218,6 +235,16 @@ impl<'s> Scope<'s> {
             self.push(symbol, None, data);
         }
         Ok(())
+    }
+}
+
+/// A whole book, of an endpoint that numbers none.
+fn snapshot(bids: &[Level], asks: &[Level]) -> Book {
+    Book {
+        kind: BookKind::Snapshot,
+        sequence: None,
+        levels: Levels::new(bids, asks),
+        checksum: None,
     }
 }
 

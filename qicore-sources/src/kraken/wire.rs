@@ -18,8 +18,8 @@ use crate::venue::Append;
 
 pub use book::{Book, BookInto, BookLevel, BookMessage};
 pub use rest::{
-    Answer, AssetPair, Depth, DepthLevel, Members, NumberSeconds, Response, RestOhlc, RestSpread, RestTicker,
-    RestTrade, Unread,
+    Answer, AssetPair, Depth, DepthLevel, GroupedBook, GroupedLevel, Members, NumberSeconds, Response, RestOhlc,
+    RestSpread, RestTicker, RestTrade, Unread,
 };
 
 /// A JSON array that is read by position. What a venue adds at its end later is skipped; a last element that older

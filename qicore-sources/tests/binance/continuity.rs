@@ -84,18 +84,18 @@ fn a_resumed_decoder_goes_on_as_if_nothing_had_happened() {
 
 #[test]
 fn names_that_only_the_list_tells_survive_a_restart() {
-    let list = r#"{"symbols":[{"symbol":"XYU","status":"TRADING","baseAsset":"XY","quoteAsset":"U","filters":[]}]}"#;
-    let ticker = r#"{"u":1,"s":"XYU","b":"1","B":"2","a":"3","A":"4"}"#;
+    let list = r#"{"symbols":[{"symbol":"XYQ","status":"TRADING","baseAsset":"XY","quoteAsset":"Q","filters":[]}]}"#;
+    let ticker = r#"{"u":1,"s":"XYQ","b":"1","B":"2","a":"3","A":"4"}"#;
     let mut first = decoder();
     let error = one(&mut first, ticker).unwrap_err();
     assert!(
-        error.to_string().contains("instrument list") && error.to_string().contains("XYU"),
+        error.to_string().contains("instrument list") && error.to_string().contains("XYQ"),
         "{error}"
     );
     one(&mut first, list).unwrap();
     let mut second = decoder();
     second.restore(&first.snapshot().unwrap().unwrap()).unwrap();
     for decoder in [&mut first, &mut second] {
-        assert_eq!(one(decoder, ticker).unwrap().1[0].symbol.as_str(), "XY/U");
+        assert_eq!(one(decoder, ticker).unwrap().1[0].symbol.as_str(), "XY/Q");
     }
 }

@@ -107,6 +107,82 @@ fn tickers_of_both_sizes_and_in_lists() {
 }
 
 #[test]
+fn tickers_over_other_windows_than_a_day_tell_the_last_price_only() {
+    let payload = |window: &str| {
+        format!(
+            r#"{{"e":"{window}Ticker","E":1653812100450,"s":"ETHBTC","p":"0.1","P":"1","o":"6","h":"9","l":"5","c":"7","w":"6.5","v":"10","q":"70","O":0,"C":1653812100400,"F":0,"L":9,"n":10}}"#
+        )
+    };
+    let last = json!({"type": "ticker", "exchange": "binance", "symbol": "ETH/BTC", "source": "binance",
+        "timestamp": "2022-05-29T08:15:00.45Z", "last": "7"});
+    let mut day = last.clone();
+    for (field, value) in [
+        ("open", "6"),
+        ("high", "9"),
+        ("low", "5"),
+        ("volume", "10"),
+        ("quote_volume", "70"),
+    ] {
+        day[field] = value.into();
+    }
+    for (window, expected) in [("1h", &last), ("4h", &last), ("1d", &day)] {
+        let raw = payload(window);
+        for payload in [
+            raw.clone(),
+            format!("[{raw}]"),
+            format!(r#"{{"stream":"ethbtc@ticker_{window}","data":{raw}}}"#),
+            format!(r#"{{"stream":"!ticker_{window}@arr","data":[{raw}]}}"#),
+        ] {
+            let (_, events) = one(&mut decoder(), &payload).unwrap();
+            assert_eq!(events.len(), 1, "{payload}");
+            assert_eq!(&serde_json::to_value(&events[0]).unwrap(), expected, "{payload}");
+        }
+    }
+}
+
+#[test]
+fn means_and_reference_prices_are_no_trades() {
+    let event = |stream: &str, payload: &str| {
+        let (_, raw) = one(&mut decoder(), payload).unwrap();
+        let combined = format!(r#"{{"stream":"btcusdt@{stream}","data":{payload}}}"#);
+        assert_eq!(one(&mut decoder(), combined).unwrap().1, raw);
+        let events: Vec<_> = raw.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+        events
+    };
+    let header = |kind: &str, at: &str| json!({"type": kind, "exchange": "binance", "symbol": "BTC/USDT", "source": "binance", "timestamp": at});
+    let mut mean = header("price", "2023-09-05T09:43:52.213Z");
+    mean["price"] = "25776.86".into();
+    let payload = r#"{"e":"avgPrice","E":1693907033000,"s":"BTCUSDT","i":"5m","w":"25776.86","T":1693907032213}"#;
+    assert_eq!(event("avgPrice", payload), [mean]);
+    let mut reference = header("series", "2023-09-05T09:43:52.213Z");
+    reference["name"] = "reference_price".into();
+    reference["value"] = "25776.86".into();
+    let payload = r#"{"e":"referencePrice","s":"BTCUSDT","r":"25776.86","t":1693907032213}"#;
+    assert_eq!(event("referencePrice", payload), [reference]);
+    let none = payload.replace("\"25776.86\"", "null");
+    assert_eq!(event("referencePrice", &none), [] as [Value; 0]);
+}
+
+#[test]
+fn lists_of_events_and_of_nothing() {
+    let trade = r#"{"e":"trade","E":1,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":1672515782136,"m":true}"#;
+    let block = trade.replace("\"trade\"", "\"blockTrade\"");
+    let kline = r#"{"e":"kline","E":1,"s":"BNBBTC","k":{"t":1672515780000,"s":"BNBBTC","i":"1m","o":"1","c":"1","h":"1","l":"1","v":"1","n":1,"x":false,"q":"1"}}"#;
+    let depth = r#"{"e":"depthUpdate","E":1672515782136,"s":"BNBBTC","U":157,"u":160,"b":[],"a":[["1","0"]]}"#;
+    for payload in [trade, &block, kline, depth] {
+        let (_, alone) = one(&mut decoder(), payload).unwrap();
+        let (_, listed) = one(&mut decoder(), format!("[{payload}, {payload}]")).unwrap();
+        assert_eq!(listed, [alone.clone(), alone].concat(), "{payload}");
+    }
+    let broken = format!("[{trade},{kline}]");
+    let error = one(&mut decoder(), broken).unwrap_err().to_string();
+    assert!(error.contains("missing field `t`"), "{error}");
+    for payload in ["[]", " [ ] ", r#"{"stream":"!miniTicker@arr","data":[]}"#] {
+        assert_eq!(one(&mut decoder(), payload).unwrap().1, [], "{payload}");
+    }
+}
+
+#[test]
 fn microseconds_are_told_by_their_size() {
     let trade = |time: &str| {
         format!(r#"{{"e":"trade","E":1,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":{time},"m":true}}"#)
@@ -152,6 +228,7 @@ fn control_messages() {
         r#"{"code":2,"msg":"Invalid request: unknown stream"}"#,
         r#"{"e":"serverShutdown","E":1770123456789}"#,
         r#"{ "E": 1770123456789, "e": "serverShutdown" }"#,
+        r#"{"serverTime":1499827319559}"#,
     ] {
         assert_eq!(
             one(&mut decoder(), payload).unwrap(),
@@ -166,7 +243,7 @@ fn errors_say_what_is_wrong() {
     let kline = r#"{"e":"kline","E":1,"s":"BNBBTC","k":{"t":1,"s":"BNBBTC","i":"2m","o":"1","c":"1","h":"1","l":"1","v":"1","n":1,"x":false,"q":"1"}}"#;
     for (payload, said) in [
         (kline, "unknown timeframe \"2m\""),
-        (r#"{"e":"avgPrice","E":1,"s":"BTCUSDT"}"#, "avgPrice"),
+        (r#"{"e":"markPriceUpdate","E":1,"s":"BTCUSDT"}"#, "markPriceUpdate"),
         (r#"{"stream":"btcusdt@rpiDepth@500ms","data":{}}"#, "rpiDepth"),
         (r#"{"lastUpdateId":1,"bids":[],"asks":[]}"#, "does not name its symbol"),
         (
@@ -187,7 +264,7 @@ fn errors_say_what_is_wrong() {
         ),
         (r#"[[1499040000000,"0.01"]]"#, "not of events"),
         (r#"[{"id":28457,"price":"4.0"}]"#, "not of events"),
-        ("[]", "not of events"),
+        ("[1]", "not of events"),
         (r#"{"price":"1"}"#, "no known form"),
         ("", "EOF"),
     ] {

@@ -14,6 +14,7 @@ fn errors_that_answer_a_request() {
         "exchangeInfo",
         "ticker/24hr",
         "avgPrice",
+        "ping",
         "openInterest",
     ] {
         let error = ask(&format!("{API}/{path}"), banned).unwrap_err();
@@ -131,6 +132,29 @@ fn an_answer_of_no_known_instrument_is_refused() {
         all(&mut decoder, [&frame])[0].symbol.to_string()
     });
     assert_eq!(symbols, ["ETH/USDT", "BTC/USDT"]);
+}
+
+#[test]
+fn the_contexts_symbol_is_that_of_an_answer_about_one_unknown_name() {
+    let given = "BTCUSD_PERP/USD".parse().unwrap();
+    let decode = |path: &str, body: &str| {
+        let mut events = Vec::new();
+        let frame = Frame::new(1, body.to_owned()).channel(format!("{API}/{path}"));
+        let context = context("binance").symbol(Some(given));
+        Decoder::new(&context).decode(&frame, &mut events).map(|_| events)
+    };
+    let price = r#"{"symbol":"BTCUSD_PERP","price":"1"}"#;
+    let page = format!("[{ROW}]");
+    for (path, body) in [
+        ("klines?symbol=BTCUSD_PERP", page.as_str()),
+        ("ticker/price?symbol=BTCUSD_PERP", price),
+    ] {
+        assert_eq!(decode(path, body).unwrap()[0].symbol, given, "{path}");
+    }
+    // Of several it may be any, and a stream may be of others too.
+    assert!(decode("ticker/price", &format!("[{price}]")).is_err());
+    let trade = r#"{"e":"trade","E":1,"s":"BTCUSD_PERP","t":1,"p":"1","q":"1","T":1,"m":true}"#;
+    assert!(one(&mut Decoder::new(&context("binance").symbol(Some(given))), trade).is_err());
 }
 
 proptest! {

@@ -216,7 +216,8 @@ fn objects_and_lists_of_the_tickers() {
         ("ticker/bookTicker", "rest_bookTicker", best, quote),
         ("ticker/price", "rest_ticker_price", price, last),
         ("ticker/24hr", "rest_ticker_24hr", mini, window.clone()),
-        ("ticker", "rest_ticker", mini, window),
+        ("ticker", "rest_ticker", mini, window.clone()),
+        ("ticker/tradingDay", "rest_ticker_tradingDay", mini, window),
     ] {
         let url = format!("{API}/{endpoint}?symbols=[]");
         let both = [expected.clone(), expected.clone()];
@@ -238,6 +239,54 @@ fn objects_and_lists_of_the_tickers() {
         json!({"price": "9.35751834"}),
     );
     assert_eq!(events.iter().map(json).collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
+fn a_trading_day_that_is_not_over_is_of_the_time_of_receipt() {
+    let body = r#"{"symbol":"BTCUSDT","openPrice":"1","highPrice":"3","lowPrice":"0.5","lastPrice":"2","volume":"7","quoteVolume":"9","openTime":1641859200000,"closeTime":1641945599999}"#;
+    for (received, at) in [(1641860000000, 1641860000000), (1641990000000, 1641945599999)] {
+        let [received, at] = [received, at].map(|millis| Timestamp::from_millis(millis).unwrap());
+        let frame = Frame::new(1, body.to_owned()).channel(format!("{API}/ticker/tradingDay?symbol=BTCUSDT"));
+        let events = all(&mut decoder(), [&frame.received(received)]);
+        assert_eq!(events[0].timestamp, at);
+    }
+}
+
+#[test]
+fn block_trades_and_reference_prices() {
+    let block =
+        r#"[{"id":582,"price":"0.052","qty":"5838","quoteQty":"303.576","time":1772506983321,"isBuyerMaker":true}]"#;
+    let events = ask(&format!("{API}/historicalBlockTrades?symbol=BNBBTC"), block).unwrap();
+    assert_eq!(
+        json(&events[0]),
+        json!({"type": "trade", "exchange": "binance", "symbol": "BNB/BTC", "source": "binance", "id": "582",
+            "timestamp": "2026-03-03T03:03:03.321Z", "side": "sell", "price": "0.052", "size": "5838"})
+    );
+    let url = format!("{API}/referencePrice?symbol=BTCUSDT");
+    let reference = r#"{"symbol":"BTCUSDT","referencePrice":"10.00","timestamp":1770736694138}"#;
+    let events = ask(&url, reference).unwrap();
+    assert_eq!(
+        json(&events[0]),
+        json!({"type": "series", "exchange": "binance", "symbol": "BTC/USDT", "source": "binance",
+            "timestamp": "2026-02-10T15:18:14.138Z", "name": "reference_price", "value": "10.00"})
+    );
+    assert_eq!(ask(&url, &reference.replace("\"10.00\"", "null")).unwrap(), []);
+}
+
+#[test]
+fn answers_that_tell_of_no_market_are_control() {
+    for (endpoint, body) in [
+        ("time", r#"{"serverTime":1499827319559}"#),
+        ("ping", "{}"),
+        ("executionRules", r#"{"symbolRules":[{"symbol":"BTCUSDT","rules":[]}]}"#),
+    ] {
+        let mut by_folder = Decoder::new(&context("binance").channel(Some(&format!("rest_{endpoint}"))));
+        assert_eq!(one(&mut by_folder, body).unwrap(), (Decoded::Control, vec![]));
+        let frame = Frame::new(1, body.to_owned()).channel(format!("{API}/{endpoint}"));
+        let mut events = Vec::new();
+        assert_eq!(decoder().decode(&frame, &mut events).unwrap(), Decoded::Control);
+        assert!(ask(&format!("{API}/{endpoint}"), "{").is_err());
+    }
 }
 
 #[test]

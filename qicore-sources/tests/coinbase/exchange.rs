@@ -262,6 +262,55 @@ fn the_zero_time_is_no_time_and_size_0_deletes() {
 }
 
 #[test]
+fn a_ticker_without_a_volume() {
+    let ticker = r#"{"type":"ticker","trade_id":20153558,"sequence":3262786978,"time":"2017-09-02T17:05:49.25Z","product_id":"BTC-USD","price":"4388.01","side":"buy","last_size":"0.03","best_bid":"4388","best_ask":"4388.01"}"#;
+    let (_, events) = one(&mut decoder(), ticker).unwrap();
+    assert_eq!(
+        normalised(&events),
+        [
+            json!({"type": "ticker", "exchange": "coinbase", "symbol": "BTC/USD", "source": "coinbase",
+            "timestamp": "2017-09-02T17:05:49.25Z", "last": "4388.01", "bid": "4388", "ask": "4388.01"})
+        ]
+    );
+}
+
+#[test]
+fn a_trade_of_a_quote_on_request_is_a_trade_and_does_not_count() {
+    let mut decoder = decoder();
+    one(&mut decoder, matched("match", 5)).unwrap();
+    let (_, requested) = one(&mut decoder, matched("rfq_match", 30)).unwrap();
+    let (_, expected) = one(&mut self::decoder(), matched("match", 30)).unwrap();
+    assert_eq!(requested, expected);
+    let (_, next) = one(&mut decoder, matched("match", 6)).unwrap();
+    assert_eq!((count(&next, EventType::Gap), next.len()), (0, 1));
+}
+
+#[test]
+fn rows_of_single_orders() {
+    for payload in [
+        r#"{"type":"level3","schema":{"noop":["type","product_id","sequence","time"]}}"#,
+        r#"["open","BTC-USD","1","d50ec984","sell","200.2","1.00","2014-11-07T08:19:27.028459Z"]"#,
+        r#"["change","BTC-USD","2","d50ec984","200.2","0.50","2014-11-07T08:19:27.028459Z"]"#,
+        r#"["done","BTC-USD","3","d50ec984","2014-11-07T08:19:27.028459Z"]"#,
+        r#"["noop","BTC-USD","4","2014-11-07T08:19:27.028459Z"]"#,
+    ] {
+        assert_eq!(
+            one(&mut decoder(), payload).unwrap(),
+            (Decoded::Control, vec![]),
+            "{payload}"
+        );
+    }
+    let trade = r#"["match","BTC-USD","5","ac928c66","132fb6ae","400.23","5.23512","2014-11-07T08:19:27.028459Z"]"#;
+    assert_eq!(
+        normalised(&one(&mut decoder(), trade).unwrap().1),
+        [
+            json!({"type": "trade", "exchange": "coinbase", "symbol": "BTC/USD", "source": "coinbase",
+            "timestamp": "2014-11-07T08:19:27.028459Z", "price": "400.23", "size": "5.23512"})
+        ]
+    );
+}
+
+#[test]
 fn a_ticker_with_sizes_is_a_quote_too() {
     let ticker = r#"{"type":"ticker","sequence":1,"product_id":"BTC-USD","price":"3","open_24h":"2","volume_24h":"9","low_24h":"1","high_24h":"4","volume_30d":"99","best_bid":"2.9","best_bid_size":"0.1","best_ask":"3.1","best_ask_size":"0.2","side":"buy","time":"2022-06-01T08:32:21.469151Z","trade_id":7,"last_size":"1"}"#;
     let (_, events) = one(&mut decoder(), ticker).unwrap();

@@ -305,8 +305,55 @@ fn ticker_and_statistics() {
         answer(&url, "{}")
             .unwrap_err()
             .to_string()
-            .contains("missing field `volume`")
+            .contains("neither a price nor a volume")
     );
+    let without_volume = r#"{"trade_id":1,"price":"6268.48","size":"0.1","time":"2020-03-20T00:22:57.833897Z","bid":"6265","ask":"6267"}"#;
+    let (_, events) = answer(&format!("{EXCHANGE}/products/BTC-USD/ticker"), without_volume).unwrap();
+    let ticker = &normalised(&events)[0];
+    assert_eq!((&ticker["last"], ticker.get("volume")), (&json!("6268.48"), None));
+}
+
+#[test]
+fn best_prices_of_several_products_are_quotes() {
+    let books = r#"{"pricebooks":[{"product_id":"BTC-USD","bids":[{"price":"1","size":"2"}],"asks":[{"price":"3","size":"4"}],"time":"2023-07-04T12:34:56.123456Z"},{"product_id":"ETH-USD","bids":[],"asks":[{"price":"3","size":"4"}],"time":"2023-07-04T12:34:56Z"}]}"#;
+    let url = "https://api.coinbase.com/api/v3/brokerage/best_bid_ask?product_ids=BTC-USD&product_ids=ETH-USD";
+    let (_, events) = answer(url, books).unwrap();
+    // ETH-USD has no bid.
+    assert_eq!(
+        normalised(&events),
+        [
+            json!({"type": "quote", "exchange": "coinbase", "symbol": "BTC/USD", "source": "coinbase",
+            "timestamp": "2023-07-04T12:34:56.123456Z", "bid": "1", "bid_size": "2", "ask": "3", "ask_size": "4"})
+        ]
+    );
+    assert_eq!(
+        one(&mut of_channel("advanced_rest_best_bid_ask"), books).unwrap().1,
+        events
+    );
+}
+
+#[test]
+fn answers_that_tell_of_no_market_are_control() {
+    let advanced = r#"{"iso":"2022-11-18T20:31:02Z","epochSeconds":"1668803462","epochMillis":"1668803462000"}"#;
+    let exchange = r#"{"iso":"2015-01-07T23:47:25.201Z","epoch":1420674445.201}"#;
+    let currencies = r#"[{"id":"BTC","name":"Bitcoin","min_size":"0.00000001","status":"online","message":""}]"#;
+    for (channel, url, body) in [
+        (
+            "advanced_rest_time",
+            "https://api.coinbase.com/api/v3/brokerage/time",
+            advanced,
+        ),
+        ("exchange_rest_time", &*format!("{EXCHANGE}/time"), exchange),
+        (
+            "exchange_rest_currencies",
+            &*format!("{EXCHANGE}/currencies"),
+            currencies,
+        ),
+    ] {
+        assert_eq!(one(&mut of_channel(channel), body).unwrap(), (Decoded::Control, vec![]));
+        assert_eq!(answer(url, body).unwrap(), (Decoded::Control, vec![]));
+        assert!(answer(url, &body[1..]).is_err(), "{body}");
+    }
 }
 
 #[test]

@@ -304,10 +304,10 @@ fn answers_over_http() {
             "nothing is learnt from what is refused"
         );
     }
-    let frame = Frame::new(0, newer).channel("https://api.kraken.com/0/public/Assets?asset=XBT");
+    let frame = Frame::new(0, newer).channel("https://api.kraken.com/0/public/PreTrade?symbol=BTC/USD");
     let error = decode(&mut decoder(), &frame).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("endpoint=Assets"), "{error}");
+    assert!(error.to_string().contains("endpoint=PreTrade"), "{error}");
 }
 
 #[test]

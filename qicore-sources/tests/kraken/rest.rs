@@ -1,6 +1,6 @@
 //! Answers of the REST interface.
 
-use qicore_data::{Data, ErrorKind, Event, Frame, Result, RetryAdvice, Symbol, Timeframe};
+use qicore_data::{Data, Decoded, ErrorKind, Event, Frame, Result, RetryAdvice, Symbol, Timeframe};
 use qicore_sources::VenueContext;
 use qicore_sources::kraken::Decoder;
 
@@ -127,6 +127,48 @@ fn a_book_is_of_its_latest_change() {
 }
 
 #[test]
+fn a_grouped_book_is_a_snapshot() {
+    let body = r#"{"error":[],"result":{"pair":"BTC/USD","grouping":1000,"bids":[{"price":"90300","qty":"1.5"}],"asks":[{"price":"90400","qty":"4.88"},{"price":"91400","qty":"30"}]}}"#;
+    let events = answer(&named("GroupedBook"), body).unwrap();
+    assert_eq!(
+        json(&events),
+        [
+            r#"{"type":"book","symbol":"BTC/USD","timestamp":"1970-01-01T00:00:00Z","kind":"snapshot","bids":[["90300","1.5"]],"asks":[["90400","4.88"],["91400","30"]]}"#
+        ]
+    );
+    assert_eq!(asked("GroupedBook?pair=XBTUSD&grouping=1000", body).unwrap(), events);
+}
+
+#[test]
+fn answers_that_tell_of_no_market_are_control() {
+    for (endpoint, result) in [
+        (
+            "Time",
+            r#"{"unixtime":1688669448,"rfc1123":"Thu, 06 Jul 23 18:50:48 +0000"}"#,
+        ),
+        (
+            "SystemStatus",
+            r#"{"status":"online","timestamp":"2023-07-06T18:52:00Z"}"#,
+        ),
+        (
+            "Assets",
+            r#"{"XXBT":{"aclass":"currency","altname":"XBT","decimals":10,"status":"enabled"}}"#,
+        ),
+    ] {
+        let body = format!(r#"{{"error":[],"result":{result}}}"#);
+        let frame = Frame::new(0, body.clone()).channel(format!("https://api.kraken.com/0/public/{endpoint}"));
+        for (context, frame) in [(named(endpoint), Frame::new(0, body)), (context(), frame)] {
+            assert_eq!(
+                decode(&mut Decoder::new(&context), &frame).unwrap(),
+                (Decoded::Control, vec![])
+            );
+        }
+        let error = answer(&named(endpoint), r#"{"error":[]}"#).unwrap_err();
+        assert!(error.to_string().contains("neither an error nor a result"), "{error}");
+    }
+}
+
+#[test]
 fn best_prices_without_sizes_are_two_series() {
     let events = answer(&named("Spread"), &read_fixture("rest_Spread/xc_spreads-data.json")).unwrap();
     assert_eq!(events.len(), 8);
@@ -213,7 +255,17 @@ fn the_rules_name_every_pair_as_the_list_does() {
 #[test]
 fn the_venues_errors_are_told_wherever_they_come() {
     let body = r#"{"error":["EAPI:Rate limit exceeded"]}"#;
-    let endpoints = ["AssetPairs", "Depth", "OHLC", "Spread", "Ticker", "Trades", "Unheard"].map(named);
+    let endpoints = [
+        "AssetPairs",
+        "Depth",
+        "OHLC",
+        "Spread",
+        "Ticker",
+        "Time",
+        "Trades",
+        "Unheard",
+    ]
+    .map(named);
     let others = [context().channel(Some("error_envelopes")), context()];
     for context in endpoints.iter().chain(&others) {
         let error = answer(context, body).unwrap_err();

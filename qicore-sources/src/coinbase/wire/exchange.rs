@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{BookSide, MakerSide, Maybe, Time};
 
-/// `match` and `last_match`, and a trade of `/products/{id}/trades`.
+/// `match`, `last_match` and `rfq_match`, and a trade of `/products/{id}/trades`.
 #[derive(Debug, Deserialize)]
 pub struct Match<'a> {
     /// Native name; a response does not say it.
@@ -85,8 +85,8 @@ pub struct Ticker<'a> {
     /// Lowest price in 24 h.
     #[serde(default, alias = "low_24h")]
     pub low: Maybe,
-    /// Volume over 24 h, in base currency. The one that none of the three forms lacks.
-    #[serde(alias = "volume_24h")]
+    /// Volume over 24 h, in base currency; older ones have none.
+    #[serde(default, alias = "volume_24h")]
     pub volume: Maybe,
     /// Best bid price.
     #[serde(default, alias = "best_bid")]

@@ -86,6 +86,14 @@ pub struct ProductBook<'a> {
     pub pricebook: Snapshot<'a>,
 }
 
+/// The body of Advanced Trade's `…/best_bid_ask`.
+#[derive(Debug, Deserialize)]
+pub struct PriceBooks<'a> {
+    /// A book for each product, of the best level of both sides.
+    #[serde(borrow)]
+    pub pricebooks: Vec<Snapshot<'a>>,
+}
+
 /// The body of `/v2/exchange-rates`.
 #[derive(Debug, Deserialize)]
 pub struct ExchangeRates<'a> {

@@ -229,6 +229,27 @@ pub struct Depth {
     pub bids: Vec<DepthLevel>,
 }
 
+/// The book of `GroupedBook`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct GroupedBook<'a> {
+    /// The pair's name (`BTC/USD`).
+    #[serde(borrow)]
+    pub pair: Name<'a>,
+    /// Asks, lowest price first.
+    pub asks: Vec<GroupedLevel>,
+    /// Bids, highest price first.
+    pub bids: Vec<GroupedLevel>,
+}
+
+/// The levels of a step of price, in one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct GroupedLevel {
+    /// The step's passive end.
+    pub price: Quoted,
+    /// The sum of sizes.
+    pub qty: Quoted,
+}
+
 /// A pair's statistics in the answer of `Ticker`. `o`, the first price of the day, is of another window than the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct RestTicker {

@@ -42,7 +42,7 @@ pub struct Probe<'a> {
 }
 
 /// A time in RFC 3339 with up to nine fractional digits. `None` where the venue writes its zero time (the year 1, or
-/// 1970) for a time that it does not know.
+/// 1970), or nothing, for a time that it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Time(pub Option<Timestamp>);
 
@@ -53,6 +53,7 @@ impl Time {
             Ok(Timestamp::UNKNOWN) => Ok(Self(None)),
             Ok(at) => Ok(Self(Some(at))),
             Err(TimestampError::OutOfRange) if text.starts_with("0001-01-01T") => Ok(Self(None)),
+            Err(_) if text.is_empty() => Ok(Self(None)),
             Err(error) => Err(error),
         }
     }

@@ -1,6 +1,6 @@
 //! Order books that are not told while they are broken.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use qicore_data::{BookKind, Checksum, Data, Event, Symbol};
@@ -23,6 +23,8 @@ pub(super) struct Books {
     books: HashMap<Symbol, State, rustc_hash::FxBuildHasher>,
     /// Books whose snapshot is asked for, and when it is to be asked for again, if not at once.
     asked: HashMap<Symbol, Option<Instant>>,
+    /// Sound books of which another connection goes on with the changes: the first of those must be known already.
+    taken_over: HashSet<Symbol>,
     /// Since when broken books wait for a snapshot that the stream begins anew with.
     awaited: HashMap<Symbol, Instant>,
 }
@@ -41,6 +43,8 @@ pub(super) enum Wanted {
     Nothing,
     /// A snapshot over HTTP.
     Snapshot,
+    /// The same, and that the book was sound until now and has a hole is to be told.
+    SnapshotAfterGap,
 }
 
 impl Books {
@@ -49,6 +53,7 @@ impl Books {
             repair,
             books: HashMap::default(),
             asked: HashMap::new(),
+            taken_over: HashSet::new(),
             awaited: HashMap::new(),
         }
     }
@@ -67,6 +72,7 @@ impl Books {
         let (sequence, snapshot) = (book.sequence, book.kind == BookKind::Snapshot);
         if snapshot {
             self.awaited.remove(&event.symbol);
+            self.taken_over.remove(&event.symbol);
             self.books.insert(event.symbol, State::Sound(sequence));
             out.push(event);
             return Wanted::Nothing;
@@ -77,12 +83,23 @@ impl Books {
             .or_insert_with(|| State::Broken(Vec::new()))
         {
             State::Sound(last) => {
-                // Two connections overlap while one takes the other's place.
-                let repeated = self.repair == BookRepair::Request && sequence.is_some() && sequence <= *last;
+                let repeated = match self.repair {
+                    // Two connections overlap while one takes the other's place.
+                    BookRepair::Request => sequence.is_some() && sequence <= *last,
+                    // Several changes may be of one message.
+                    BookRepair::Resubscribe => sequence.is_some() && sequence < *last,
+                };
+                if !repeated && self.taken_over.remove(&event_symbol) {
+                    // The connection before was too late: what lies between the two is lost.
+                    self.books.insert(event_symbol, State::Broken(vec![event]));
+                    self.asked.insert(event_symbol, None);
+                    return Wanted::SnapshotAfterGap;
+                }
                 if !repeated {
                     *last = sequence;
                     out.push(event);
                 }
+                self.taken_over.remove(&event_symbol);
                 Wanted::Nothing
             }
             State::Broken(_) if self.repair == BookRepair::Resubscribe => {
@@ -155,9 +172,17 @@ impl Books {
         due
     }
 
+    /// Another connection goes on with the changes of these books, which have come on both for a while.
+    pub(super) fn taken_over(&mut self, books: Vec<Symbol>) {
+        if self.repair == BookRepair::Request {
+            self.taken_over.extend(books);
+        }
+    }
+
     /// Changes were missed. True if the book was sound until now.
     pub(super) fn broken(&mut self, symbol: Symbol) -> bool {
         self.awaited.remove(&symbol);
+        self.taken_over.remove(&symbol);
         let before = self.books.insert(symbol, State::Broken(Vec::new()));
         matches!(before, Some(State::Sound(_)))
     }
@@ -216,6 +241,32 @@ mod tests {
         books.live(event(BookKind::Delta, 8), &mut out);
         books.live(event(BookKind::Delta, 9), &mut out);
         assert_eq!(told(&out), [(true, 6), (false, 7), (false, 8), (false, 9)]);
+    }
+
+    #[test]
+    fn a_connection_that_takes_over_must_reach_back_to_what_is_known() {
+        let (mut books, mut out) = (Books::new(BookRepair::Request), Vec::new());
+        let symbol = event(BookKind::Delta, 0).symbol;
+        books.live(event(BookKind::Delta, 5), &mut out);
+        books.snapshot(event(BookKind::Snapshot, 6), &mut out);
+        for (first, expected) in [(6, Wanted::Nothing), (9, Wanted::SnapshotAfterGap)] {
+            books.taken_over(vec![symbol]);
+            assert_eq!(books.live(event(BookKind::Delta, first), &mut out), expected);
+            assert_eq!(books.live(event(BookKind::Delta, first + 1), &mut out), Wanted::Nothing);
+        }
+        assert!(books.snapshot(event(BookKind::Snapshot, 9), &mut out));
+        assert_eq!(told(&out), [(true, 6), (false, 7), (true, 9), (false, 10)]);
+    }
+
+    #[test]
+    fn an_old_change_is_not_applied_again() {
+        let (mut books, mut out) = (Books::new(BookRepair::Resubscribe), Vec::new());
+        books.live(event(BookKind::Snapshot, 5), &mut out);
+        for number in [6, 7, 7, 6, 8] {
+            books.live(event(BookKind::Delta, number), &mut out);
+        }
+        // Of one message may be several changes: a second one of the same number says nothing that is not so.
+        assert_eq!(told(&out), [(true, 5), (false, 6), (false, 7), (false, 7), (false, 8)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,15 @@ enum Record {
 }
 
 impl Record {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Answer(answer, _) => answer.body.len(),
+            Self::Received(_, _, payload) => payload.len(),
+            Self::Sent(_, _, text) => text.len(),
+            Self::Connect(..) | Self::End(_) => 0,
+        }
+    }
+
     fn connection(&self) -> &str {
         match self {
             Self::Answer(..) | Self::End(_) => "http",
@@ -94,6 +103,8 @@ pub(crate) struct Tee(Option<Arc<Inner>>);
 #[derive(Debug)]
 struct Inner {
     records: Option<Sender<Record>>,
+    /// The bytes of what waits.
+    waiting: Arc<AtomicUsize>,
     left_out: Arc<AtomicU64>,
     writer: Option<JoinHandle<()>>,
 }
@@ -110,6 +121,8 @@ impl Drop for Inner {
 
 /// Records that wait for the disk.
 const WAITING: usize = 65_536;
+/// Their bytes.
+const WAITING_BYTES: usize = 256 << 20;
 
 impl Tee {
     /// Captures a venue's traffic, on a thread of its own that ends with the last copy of this.
@@ -117,18 +130,20 @@ impl Tee {
         let failed = |error| Error::io("capture", &config.path, error);
         std::fs::create_dir_all(&config.path).map_err(failed)?;
         let (records, receiver) = channel(WAITING);
-        let left_out = Arc::<AtomicU64>::default();
+        let (left_out, waiting) = (Arc::<AtomicU64>::default(), Arc::<AtomicUsize>::default());
         let mut writer = Writer {
             config: config.clone(),
             exchange: exchange.to_ascii_uppercase(),
             file: None,
             instruments: Vec::new(),
             left_out: Arc::clone(&left_out),
+            waiting: Arc::clone(&waiting),
         };
         let thread = std::thread::Builder::new().name("qicore-capture".to_owned());
         let writer = thread.spawn(move || writer.run(receiver)).map_err(failed)?;
         Ok(Self(Some(Arc::new(Inner {
             records: Some(records),
+            waiting,
             left_out,
             writer: Some(writer),
         }))))
@@ -137,8 +152,19 @@ impl Tee {
     fn take(&self, record: impl FnOnce() -> Record) {
         let Some(inner) = &self.0 else { return };
         let Some(records) = &inner.records else { return };
-        if let Err(TrySendError::Full(_)) = records.try_send(record()) {
-            inner.left_out.fetch_add(1, Ordering::Relaxed);
+        let record = record();
+        let bytes = record.bytes();
+        let before = inner.waiting.fetch_add(bytes, Ordering::Relaxed);
+        let taken = if before < WAITING_BYTES {
+            records
+                .try_send(record)
+                .map_err(|error| matches!(error, TrySendError::Full(_)))
+        } else {
+            Err(true)
+        };
+        if let Err(full) = taken {
+            inner.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            inner.left_out.fetch_add(u64::from(full), Ordering::Relaxed);
         }
     }
 
@@ -183,6 +209,7 @@ struct Writer {
     file: Option<Open>,
     instruments: Vec<Answer>,
     left_out: Arc<AtomicU64>,
+    waiting: Arc<AtomicUsize>,
 }
 
 struct Open {
@@ -203,6 +230,7 @@ impl Writer {
                 let _ = done.send(());
                 return;
             }
+            self.waiting.fetch_sub(record.bytes(), Ordering::Relaxed);
             if let Err(error) = self.write(&record) {
                 tracing::error!(%error, "nothing is captured any more");
                 return;

@@ -1,6 +1,7 @@
 //! A venue's HTTP interface, decoded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use qicore_data::{Error, ErrorKind, Event, Frame, Result, Symbol};
@@ -95,7 +96,9 @@ impl Client {
     }
 
     async fn described(&self, symbols: &[Symbol]) -> Result<(Vec<Event>, Answer)> {
-        let (events, answer) = self.ask(&self.protocol.instruments(symbols)).await?;
+        let mut ask = self.protocol.instruments(symbols);
+        ask.request.patience = PATIENCE;
+        let (events, answer) = self.ask(&ask).await?;
         let missing = symbols
             .iter()
             .find(|symbol| !events.iter().any(|event| event.symbol == **symbol));
@@ -108,13 +111,21 @@ impl Client {
         }
     }
 
-    /// Which of the symbols it is.
+    /// Which of the symbols it is: half of them is asked for, and half of that.
     async fn unknown(&self, symbols: &[Symbol], first: Error) -> Error {
-        let mut unknown = Vec::new();
-        for symbol in symbols {
-            match self.described(&[*symbol]).await {
-                Err(error) if is_refusal(&error) => unknown.push(symbol.as_str()),
-                _ => {}
+        let (mut unknown, mut refused) = (Vec::new(), vec![symbols]);
+        while let Some(symbols) = refused.pop() {
+            if let [symbol] = symbols {
+                unknown.push(symbol.as_str());
+                continue;
+            }
+            let (left, right) = symbols.split_at(symbols.len() / 2);
+            for half in [right, left] {
+                if let Err(error) = self.described(half).await
+                    && is_refusal(&error)
+                {
+                    refused.push(half);
+                }
             }
         }
         if unknown.is_empty() {
@@ -126,6 +137,9 @@ impl Client {
             .with_source(first)
     }
 }
+
+/// How long a source that opens waits for a host that wants silence: longer ones are for who opens it.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often an answer that cannot be read is asked for again.
 const UNREADABLE: usize = 2;

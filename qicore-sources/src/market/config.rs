@@ -191,6 +191,7 @@ impl MarketConfig {
             ("waiting", self.waiting == 0),
             ("parallel", self.parallel == 0),
             ("streams_per_connection", self.streams_per_connection == Some(0)),
+            ("stale_after", self.stale_after.is_zero()),
             ("silence", self.silence.is_some_and(|silence| silence.is_zero())),
             ("lasts", self.lasts.is_some_and(|lasts| lasts.is_zero())),
         ] {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use qicore_data::{
-    Data, Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Timestamp,
+    Data, Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Symbol, Timestamp,
 };
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -17,7 +17,7 @@ use super::capture::Tee;
 use super::protocol::{Feed, Pending, Protocol};
 use crate::net::ws::{Dialer, Received, Socket};
 use crate::net::{Answer, Budget};
-use crate::venue::Stream;
+use crate::venue::{Stream, in_groups};
 
 /// What a connection tells the source.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(super) enum Report {
     Events { slot: usize, events: Vec<Event> },
     /// A message that cannot be decoded.
     Rejected { frame: Frame, error: Error },
+    /// Another connection has taken the place of the one before; changes of these books have come on it.
+    TakenOver { books: Vec<Symbol> },
     /// The venue does not give these streams any more.
     Refused { streams: Vec<(Stream, String)> },
     /// The connection is lost; another one is being made.
@@ -233,11 +235,8 @@ impl Connection {
         let together = self.shared.protocol.together(streams);
         let messages = together
             .iter()
-            .flat_map(|streams| streams.chunks(self.shared.feed.per_message.max(1)));
-        let messages: Vec<_> = messages
-            .map(|streams| Outgoing::Subscription(streams.to_vec()))
-            .collect();
-        self.to_send.extend(messages);
+            .flat_map(|streams| in_groups(streams, self.shared.feed.per_message));
+        self.to_send.extend(messages.map(Outgoing::Subscription));
     }
 
     /// Whether all subscriptions have been sent, and answered.
@@ -367,6 +366,15 @@ impl Connection {
             let received = self.socket.next().await;
             self.take(received);
         }
+    }
+
+    /// The books of which changes wait to be handed over.
+    pub(super) fn books(&self) -> Vec<Symbol> {
+        let books = self.events.iter().filter(|event| matches!(event.data, Data::Book(_)));
+        let mut symbols: Vec<_> = books.map(|event| event.symbol).collect();
+        symbols.sort_unstable();
+        symbols.dedup();
+        symbols
     }
 
     /// When another connection is to take its place, if the venue ends it after a time.

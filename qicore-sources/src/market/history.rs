@@ -108,6 +108,10 @@ impl History {
     /// See [`Source::next_batch`](qicore_data::Source::next_batch).
     pub(super) async fn next_batch(&mut self) -> Result<Option<Batch>> {
         let Some(Told { lane, result }) = self.told.recv().await else {
+            // One that has panicked has not told of its end.
+            while let Some(ended) = self.tasks.join_next().await {
+                ended.map_err(|error| Error::new(ErrorKind::Internal, "market.history", error.to_string()))?;
+            }
             return Ok(None);
         };
         let (batch, at) = result?;

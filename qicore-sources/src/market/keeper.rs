@@ -103,6 +103,10 @@ async fn hold(
                     let of = Channel::of(&event.data);
                     of.is_none_or(|channel| channel.is_repeatable()) || event.received > Some(heard)
                 });
+                let books = next.books();
+                if shared.reports.send(Report::TakenOver { books }).await.is_err() {
+                    return (heard, failed("the source is gone"));
+                }
                 at = next.hand_over_at();
                 *connection = next;
             }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::client::Client;
 use super::history::{Progressing, Reader, progress};
 use super::pages::place;
-use super::seam::{Plan, Rules, Seam};
+use super::seam::{Grid, Plan, Rules, Seam};
 use crate::venue::{Channel, Mark, Range, Stream};
 
 /// Bars that are over for so long are there, if they are at all: none is waited for.
@@ -69,7 +69,9 @@ impl Merged {
         for plan in plans {
             let Some(from) = seam.mark(plan.stream) else { continue };
             let end = match plan.stream.channel {
-                Channel::Candles(timeframe) => timeframe.floor(to.saturating_sub(TOLD_BY)),
+                Channel::Candles(timeframe) => {
+                    Grid::new(timeframe, rules.candles.week).floor(to.saturating_sub(TOLD_BY))
+                }
                 _ => to,
             };
             if from.time >= end {
@@ -144,19 +146,26 @@ impl Merged {
         progress(self.streams.iter().map(|reading| &reading.progress))
     }
 
-    /// Takes out what lies before a time.
+    /// Takes out what lies before a time. A stream's own order is kept: of trades that is the order of their ids, in which their
+    /// times may go back.
     fn take(&mut self, before: Timestamp) -> Given {
         let (mut events, mut marks) = (Vec::new(), Vec::new());
         for reading in &mut self.streams {
-            let count = reading.events.partition_point(|event| event.timestamp < before);
+            let events_before = reading.events.iter().take_while(|event| event.timestamp < before);
+            let count = events_before.count();
             let stream = reading.progress.range.stream;
             let told = reading.events.range(..count);
             let mark = told.filter_map(|event| behind(stream, event)).next_back();
             marks.extend(mark.map(|mark| (stream, mark)));
-            events.extend(reading.events.drain(..count));
+            let mut latest = Timestamp::UNKNOWN;
+            events.extend(reading.events.drain(..count).map(|event| {
+                latest = latest.max(event.timestamp);
+                (latest, event)
+            }));
         }
-        // Stable: a stream's own order is kept.
-        events.sort_by_key(|event| event.timestamp);
+        // Stable, for what is of one time.
+        events.sort_by_key(|(at, _)| *at);
+        let events = events.into_iter().map(|(_, event)| event).collect();
         Given { events, marks }
     }
 }

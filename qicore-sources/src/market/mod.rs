@@ -285,12 +285,16 @@ impl Market {
         feed.silence = config.silence.unwrap_or(feed.silence);
         feed.lasts = config.lasts.or(feed.lasts);
         let (sender, reports) = live::reports();
+        let url = net::url(&feed.url.0, &net::WS)?;
         let shared = Shared {
-            url: net::below(&net::url(&feed.url.0, &net::WS)?, feed.path),
+            url: net::below(&url, feed.path),
             dialer: Dialer::new(&config.net)?,
             tee,
             made: AtomicU64::new(0),
-            connects: Budget::shared(&format!("connect {}", feed.url.0), [feed.connects]),
+            connects: Budget::shared(
+                &format!("connect {}", url.origin().ascii_serialization()),
+                [feed.connects],
+            ),
             retry: config.reconnect,
             answer_within: config.answer_within,
             prelude: instruments,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::connection::{Command, Shared};
 use super::seam::{Plan, Seam};
 use super::{MarketConfig, keeper};
-use crate::venue::Stream;
+use crate::venue::{Stream, in_groups};
 
 /// The longest time between two attempts to wake up a silent subscription.
 const STALE_AT_MOST: Duration = Duration::from_secs(3600);
@@ -21,8 +21,8 @@ const STALE_AT_MOST: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(super) struct Route {
     pub(super) stream: Stream,
-    /// Its connection, unless the venue has refused it.
-    pub(super) slot: Option<usize>,
+    /// The place of its connection.
+    pub(super) slot: usize,
     /// What is made of it, by its number in the seam; nothing, of what no venue keeps.
     pub(super) seams: Vec<usize>,
     pub(super) heard: Instant,
@@ -83,33 +83,31 @@ impl Routes {
         sent.sort_unstable();
         sent.dedup();
         let most = config.streams_per_connection.unwrap_or(usize::MAX);
-        let most = shared.feed.per_connection.min(most).max(1);
-        let route = |(at, stream): (usize, &Stream)| Route {
-            stream: *stream,
-            slot: Some(at / most),
-            seams: seam.numbers(*stream),
-            heard: Instant::now(),
-            stale_after: config.stale_after,
-        };
-        let (shared, mut keepers) = (Arc::new(shared), JoinSet::new());
-        let slot = |(slot, streams): (usize, &[Stream])| {
+        let groups = in_groups(&sent, shared.feed.per_connection.min(most).max(1));
+        let (shared, mut routes) = (Arc::new(shared), Self::default());
+        for (slot, streams) in groups.into_iter().enumerate() {
+            let first = routes.all.len();
+            routes.all.extend(streams.iter().map(|stream| Route {
+                stream: *stream,
+                slot,
+                seams: seam.numbers(*stream),
+                heard: Instant::now(),
+                stale_after: config.stale_after,
+            }));
             let (commands, receiver) = mpsc::channel(1024);
-            keepers.spawn(keeper::keep(Arc::clone(&shared), slot, streams.to_vec(), receiver));
-            Slot {
-                routes: (slot * most..slot * most + streams.len()).collect(),
+            routes.slots.push(Slot {
+                routes: (first..routes.all.len()).collect(),
                 commands,
                 was_up: false,
                 attempts: 0,
                 down: lost,
-            }
-        };
-        let slots = sent.chunks(most).enumerate().map(slot).collect();
-        Self {
-            all: sent.iter().enumerate().map(route).collect(),
-            slots,
-            keepers,
-            by_stream: sent.iter().enumerate().map(|(at, stream)| (*stream, at)).collect(),
+            });
+            let kept = keeper::keep(Arc::clone(&shared), slot, streams, receiver);
+            routes.keepers.spawn(kept);
         }
+        let numbers = routes.all.iter().enumerate();
+        routes.by_stream = numbers.map(|(at, route)| (route.stream, at)).collect();
+        routes
     }
 
     /// A connection that nobody keeps any more: a defect. Cancel-safe; waits for ever while all is well.

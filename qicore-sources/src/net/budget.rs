@@ -34,7 +34,7 @@ impl Window {
 /// come, since the host counts it at some time in between. So no stretch of a host's clock holds more than the limit,
 /// whether its windows slide or begin with the minute, and none of the budget is left unused for more than the time of an
 /// answer. A token bucket would either exceed the limit in the window after a burst or use half of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Budget {
     /// Whoever holds it is the next: requests go out in the order in which they were asked for.
     turn: tokio::sync::Mutex<()>,
@@ -84,20 +84,16 @@ static SHARED: Registry<Budget> = Registry::new();
 impl Budget {
     /// A budget of its own. Without windows there is no limit.
     pub fn new(windows: impl Into<Vec<Window>>) -> Arc<Self> {
-        let state = State {
-            windows: windows.into(),
-            ..State::default()
-        };
-        Arc::new(Self {
-            turn: tokio::sync::Mutex::default(),
-            state: Mutex::new(state),
-        })
+        let budget = Self::default();
+        budget.state().windows = windows.into();
+        Arc::new(budget)
     }
 
     /// The budget of this name in this process, made if nobody has it. Its name says whose it is: the host, and the key if
-    /// the host counts by key. The windows of all who have it are kept to.
+    /// the host counts by key. The windows of all who have it are kept to; and what was asked, and a silence that the host wants,
+    /// count when nobody has it any more.
     pub fn shared(name: &str, windows: impl Into<Vec<Window>>) -> Arc<Self> {
-        let budget = SHARED.of(name, || Self::new([]));
+        let budget = SHARED.of(name, Self::counts, Self::default);
         let mut state = budget.state();
         for window in windows.into() {
             if !state.windows.contains(&window) {
@@ -106,6 +102,19 @@ impl Budget {
         }
         drop(state);
         budget
+    }
+
+    /// Whether it would keep somebody from asking now.
+    fn counts(&self) -> bool {
+        let (mut state, now) = (self.state(), Instant::now());
+        state.forget(now);
+        !state.spent.is_empty() || state.paused(now).is_some()
+    }
+
+    /// How long nothing is to be sent, as the host has asked for.
+    pub(crate) fn paused(&self) -> Option<Duration> {
+        let now = Instant::now();
+        self.state().paused(now).map(|until| until - now)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -168,13 +177,22 @@ impl Budget {
 }
 
 impl State {
-    /// When to look again, if a request of this weight cannot be sent now.
-    fn wait(&mut self, weight: u32, now: Instant) -> Option<Instant> {
+    /// What no window holds any more.
+    fn forget(&mut self, now: Instant) {
         let periods = self.windows.iter().map(|window| window.period);
         let longest = periods.max().unwrap_or_default();
         self.spent
             .retain(|spent| spent.answered.is_none_or(|at| at + longest > now));
-        let paused = self.paused_until.filter(|until| *until > now);
+    }
+
+    fn paused(&self, now: Instant) -> Option<Instant> {
+        self.paused_until.filter(|until| *until > now)
+    }
+
+    /// When to look again, if a request of this weight cannot be sent now.
+    fn wait(&mut self, weight: u32, now: Instant) -> Option<Instant> {
+        self.forget(now);
+        let paused = self.paused(now);
         let full = self
             .windows
             .iter()
@@ -275,6 +293,20 @@ mod tests {
         budget.pause(30 * SECOND);
         budget.pause(SECOND);
         assert_eq!(times(&other, &[1]).await, [30_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silence_and_what_was_asked_outlive_who_asked() {
+        let asked = |weight| async move {
+            let budget = Budget::shared("outlives.test", [Window::new(2, SECOND)]);
+            let start = Instant::now();
+            drop(budget.take(weight).await);
+            start.elapsed()
+        };
+        assert_eq!(asked(2).await, Duration::ZERO);
+        assert_eq!(asked(1).await, SECOND);
+        Budget::shared("outlives.test", []).pause(30 * SECOND);
+        assert_eq!(asked(1).await, 30 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,6 +24,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// What it costs of the budget.
     pub(crate) weight: u32,
+    /// The longest silence that is waited for where the host wants one; a longer one is told.
+    pub(crate) patience: Duration,
 }
 
 impl Request {
@@ -32,6 +34,7 @@ impl Request {
         Self {
             path: path.into(),
             weight,
+            patience: Duration::MAX,
         }
     }
 }
@@ -77,7 +80,7 @@ impl Http {
     ) -> Result<Self> {
         let base = super::url(base, &HTTP)?;
         let host = base.origin().ascii_serialization();
-        let under_way = || Arc::new(Semaphore::new(config.concurrency.max(1)));
+        let under_way = || Semaphore::new(config.concurrency.max(1));
         let tls = tls::config(config.tls_ca.as_slice())?;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.as_ref().clone())
@@ -94,7 +97,7 @@ impl Http {
             client,
             base,
             budget: Budget::shared(&host, windows),
-            under_way: UNDER_WAY.of(&host, under_way),
+            under_way: UNDER_WAY.of(&host, |_| false, under_way),
             retry: config.retry,
             longest: config.max_bytes,
             of_body,
@@ -111,12 +114,20 @@ impl Http {
 
     /// Asks, again and again where that may help.
     pub(crate) async fn get(&self, request: &Request) -> Result<Answer> {
-        retrying(&self.retry, || self.once(request)).await
+        retrying(&self.retry, request.patience, || self.once(request)).await
     }
 
     async fn once(&self, request: &Request) -> Result<Answer> {
         let url = super::below(&self.base, &request.path);
         let _slot = self.under_way.acquire().await;
+        if let Some(silence) = self.budget.paused().filter(|silence| *silence > request.patience) {
+            let message = format!(
+                "the host wants nothing to be asked for another {} s",
+                silence.as_secs() + 1
+            );
+            let error = Error::new(ErrorKind::RateLimited, "net.http", message);
+            return Err(error.with_retry(RetryAdvice::After(silence)));
+        }
         let _permit = self.budget.take(request.weight).await;
         let place = super::url::place(&url);
         // Of the base only the host: its user, path and query are nobody's business.

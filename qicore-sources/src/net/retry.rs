@@ -46,9 +46,10 @@ impl Pauses {
 }
 
 /// Calls until it succeeds, until its error says that trying again does not help, or until the policy gives up; then the
-/// error is marked exhausted.
+/// error is marked exhausted. An error that asks for a pause of more than `longest` is told at once.
 pub(crate) async fn retrying<T, F: Future<Output = Result<T>>>(
     policy: &RetryPolicy,
+    longest: Duration,
     mut call: impl FnMut() -> F,
 ) -> Result<T> {
     let mut pauses = Pauses::new(*policy);
@@ -58,6 +59,7 @@ pub(crate) async fn retrying<T, F: Future<Output = Result<T>>>(
             Err(error) => error,
         };
         match (pauses.after(&error), error.retry()) {
+            (Some(pause), RetryAdvice::After(_)) if pause > longest => return Err(error),
             (Some(pause), _) => {
                 tracing::warn!(%error, ?pause, "trying again");
                 sleep(pause).await;

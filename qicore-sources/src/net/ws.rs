@@ -160,7 +160,8 @@ async fn keep(
         let ended = together.ended.is_some();
         room.send(together);
         if ended {
-            return;
+            drop(received);
+            return goodbye(stream).await;
         }
     }
     // What has come already is still told, if somebody listens.
@@ -175,6 +176,11 @@ async fn keep(
         }
     }
     drop(received);
+    goodbye(stream).await;
+}
+
+/// Says goodbye, or answers it, as far as the other side still listens.
+async fn goodbye(mut stream: Stream) {
     let _ = timeout(GOODBYE, stream.close(None)).await;
 }
 

@@ -22,7 +22,7 @@ pub(crate) use names::{Names, NamesState};
 #[cfg(feature = "net")]
 pub use stream::{Channel, Stream};
 #[cfg(feature = "net")]
-pub(crate) use stream::{Mark, Range};
+pub(crate) use stream::{Mark, Range, in_groups};
 pub use symbols::SymbolMap;
 
 /// What a decoder knows besides the payload.

@@ -23,6 +23,20 @@ pub enum Channel {
     Candles(Timeframe),
 }
 
+/// Streams in groups of at most so many. Those of one symbol, which follow each other, stay together unless they are more.
+pub(crate) fn in_groups(streams: &[Stream], most: usize) -> Vec<Vec<Stream>> {
+    let mut groups: Vec<Vec<Stream>> = Vec::new();
+    for of_symbol in streams.chunk_by(|one, other| one.symbol == other.symbol) {
+        for part in of_symbol.chunks(most.max(1)) {
+            match groups.last_mut().filter(|group| group.len() + part.len() <= most) {
+                Some(group) => group.extend_from_slice(part),
+                None => groups.push(part.to_vec()),
+            }
+        }
+    }
+    groups
+}
+
 impl Channel {
     /// The channel that an event belongs to; `None` for what no channel is asked for (a gap, an instrument).
     #[inline]

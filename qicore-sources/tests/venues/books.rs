@@ -12,7 +12,7 @@ use crate::common::{Seen, each_venue, opened, read, source, venue};
 
 each_venue!(
     books_are_put_right_after_lost_updates books_are_put_right_after_lost_connections
-    books_are_put_right_after_chaos quotes_and_tickers_tell_what_was_missed
+    books_are_put_right_after_chaos a_gap_of_another_connection_renews_the_book quotes_and_tickers_tell_what_was_missed
 );
 
 /// What both keep of a book: the depth that Kraken sends.
@@ -110,16 +110,32 @@ async fn read_on(source: &mut Market, seen: &mut Seen, gaps: usize) {
         let mut changes = BTreeMap::new();
         for event in &seen.events {
             let count = changes.entry(event.symbol).or_insert(0);
-            *count = if matches!(event.data, Data::Gap(_)) {
-                0
-            } else {
-                *count + 1
-            };
+            match event.data {
+                Data::Gap(_) => *count = 0,
+                Data::Book(_) => *count += 1,
+                _ => {}
+            }
         }
         seen.gaps().len() >= gaps && changes.len() == 2 && changes.values().all(|count| *count > 5)
     })
     .await
     .unwrap();
+}
+
+/// A gap names a symbol: whoever keeps its book gives it up, though the book's own connection has lost nothing.
+async fn a_gap_of_another_connection_renews_the_book(kind: VenueKind) {
+    let venue = market(kind).await;
+    let mut source = source(kind, &venue, 2, &[Channel::Quotes, Channel::Book]);
+    source.config_mut().answer_within = Duration::from_secs(2);
+    source.config_mut().streams_per_connection = Some(1);
+    let (mut source, mut seen) = (opened(source).await, Seen::default());
+    read_on(&mut source, &mut seen, 0).await;
+    for _ in 0..3 {
+        let gaps = seen.gaps().len();
+        venue.faults().reset_all();
+        read_on(&mut source, &mut seen, gaps + 4).await;
+    }
+    assert!(assert_books(&venue, &seen.events) > 20);
 }
 
 async fn books_are_put_right_after_lost_updates(kind: VenueKind) {

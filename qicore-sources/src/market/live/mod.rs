@@ -1,14 +1,12 @@
 //! A venue's stream, put right by its history.
 
+mod losses;
 mod mend;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use qicore_data::{
-    Batch, BatchLimit, Error, ErrorKind, Event, Frame, Gap, GapReason, Lane, Position, Progress, Result, Resume,
-    RetryAdvice, Symbol, Timestamp,
-};
+use qicore_data::{Batch, BatchLimit, Event, Frame, GapReason, Lane, Position, Progress, Result, Resume, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
@@ -16,10 +14,9 @@ use super::MarketConfig;
 use super::books::{Books, Wanted};
 use super::catch_up::{Behind, CatchUp};
 use super::client::Client;
-use super::connection::{Command, OVERFLOW, Report, Shared};
+use super::connection::{Command, Report, Shared};
 use super::fetch::Fetches;
 use super::merged::Merged;
-use super::protocol::BookRepair;
 use super::routes::Routes;
 use super::seam::{Order, Out, Plan, Rules, Seam};
 use crate::venue::{Channel, Stream};
@@ -220,6 +217,7 @@ impl Live {
         match report {
             Report::Events { slot, events } => self.events(slot, events),
             Report::Rejected { frame, error } => self.rejected.push(frame.channel(error.to_string())),
+            Report::TakenOver { books } => self.books.taken_over(books),
             Report::Refused { streams } => self.refused(&streams),
             Report::Up { slot, refused } => {
                 self.refused_at_first(slot, &refused)?;
@@ -233,7 +231,9 @@ impl Live {
 
     fn events(&mut self, slot: usize, events: Vec<Event>) {
         let now = Instant::now();
-        self.seam.heard(Timestamp::now());
+        if let Some(received) = events.iter().rev().find_map(|event| event.received) {
+            self.seam.heard(received.max(self.seam.at()));
+        }
         for event in events {
             let Some(channel) = Channel::of(&event.data) else {
                 self.beside(slot, event);
@@ -260,9 +260,14 @@ impl Live {
                 self.seam.live(*first, event, &mut self.out);
             }
             (Channel::Book, []) => {
-                let symbol = event.symbol;
-                if self.books.live(event, &mut self.out.events) == Wanted::Snapshot {
-                    self.fetches.book(symbol);
+                let (symbol, at) = (event.symbol, event.timestamp);
+                match self.books.live(event, &mut self.out.events) {
+                    Wanted::Nothing => {}
+                    Wanted::Snapshot => self.fetches.book(symbol),
+                    Wanted::SnapshotAfterGap => {
+                        self.missed(symbol, (at, at), GapReason::Sequence);
+                        self.fetches.book(symbol);
+                    }
                 }
             }
             _ => self.out.events.push(event),
@@ -289,131 +294,13 @@ impl Live {
         }
     }
 
-    /// What belongs to no channel: a break that the decoder has found in the connection's messages.
-    fn beside(&mut self, slot: usize, event: Event) {
-        if !matches!(event.data, qicore_data::Data::Gap(_)) {
-            self.out.events.push(event);
-            return;
-        }
-        let symbol = event.symbol;
-        let (mut told, mut book) = (false, None);
-        for at in &self.routes.slots[slot].routes {
-            let route = &self.routes.all[*at];
-            if route.stream.symbol != symbol {
-                continue;
-            }
-            told |= route.seams.is_empty();
-            route.seams.iter().for_each(|seam| self.seam.disrupted(*seam));
-            if route.stream.channel == Channel::Book {
-                book = Some(route.stream);
-            }
-        }
-        if told {
-            self.out.events.push(event);
-        }
-        if let Some(stream) = book {
-            self.books.broken(symbol);
-            if self.client.protocol.book_repair() == BookRepair::Resubscribe {
-                let _ = self.routes.slots[slot].commands.try_send(Command::Resubscribe(stream));
-            }
-        }
-    }
-
-    fn up(&mut self, slot: usize) {
-        let slot = &mut self.routes.slots[slot];
-        slot.was_up = true;
-        slot.attempts = 0;
-        // What the seam asked for while the connection was away does not reach up to here.
-        for seam in slot.routes.iter().flat_map(|at| &self.routes.all[*at].seams) {
-            self.seam.disrupted(*seam);
-        }
-        let Some((lost, reason)) = slot.down.take() else { return };
-        tracing::info!(lane = %self.lane, "the connection is there again");
-        let back = Timestamp::now();
-        let mut told: Vec<Symbol> = Vec::new();
-        for at in &slot.routes {
-            let route = &mut self.routes.all[*at];
-            route.heard = Instant::now();
-            if route.seams.is_empty() && !told.contains(&route.stream.symbol) {
-                told.push(route.stream.symbol);
-            }
-        }
-        for symbol in told {
-            let gap = Gap {
-                from: lost.min(back),
-                to: back,
-                reason,
-                missed: None,
-            };
-            let context = self.client.protocol.context();
-            let mut event = Event::new(context.exchange, symbol, back, context.source, gap);
-            event.received = Some(back);
-            self.out.events.push(event);
-        }
-    }
-
-    fn down(&mut self, at: usize, heard: Timestamp, error: Error) -> Result<()> {
-        let slot = &mut self.routes.slots[at];
-        let hopeless = !matches!(error.retry(), RetryAdvice::Backoff | RetryAdvice::After(_));
-        let reason = match error.operation() {
-            OVERFLOW => GapReason::Overflow,
-            _ if hopeless && !slot.was_up => return Err(error),
-            _ => GapReason::Disconnect,
-        };
-        slot.attempts += 1;
-        if !slot.was_up || slot.down.is_some() {
-            // An outage of hours is not told by thousands of lines.
-            if slot.attempts.is_power_of_two() {
-                tracing::warn!(lane = %self.lane, connection = at, attempts = slot.attempts, %error, "no connection can be made");
-            }
-            return Ok(());
-        }
-        tracing::warn!(lane = %self.lane, connection = at, %error, "the connection is lost");
-        slot.down = Some((heard, reason));
-        for route in &slot.routes {
-            let route = &self.routes.all[*route];
-            route.seams.iter().for_each(|seam| self.seam.disrupted(*seam));
-            if route.stream.channel == Channel::Book {
-                self.books.broken(route.stream.symbol);
-            }
-        }
-        Ok(())
-    }
-
-    /// What the venue refuses before it has given anything is a mistake in the configuration.
-    fn refused_at_first(&self, slot: usize, streams: &[(Stream, String)]) -> Result<()> {
-        if self.routes.slots[slot].was_up || streams.is_empty() {
-            return Ok(());
-        }
-        let mistakes: Vec<_> = streams.iter().map(|(stream, why)| format!("{stream}: {why}")).collect();
-        let message = format!("the venue refuses {}", mistakes.join("; "));
-        Err(Error::new(ErrorKind::Config, "market.subscribe", message))
-    }
-
-    /// What it refuses later was taken off, or is refused for a while: it is asked for again as a stream that is silent, less
-    /// and less often.
-    fn refused(&mut self, streams: &[(Stream, String)]) {
-        for (stream, why) in streams {
-            tracing::error!(%stream, why, "the venue refuses this stream: it is asked for again later, and all others go on");
-            if let Some(at) = self.routes.number(stream) {
-                let seams = &self.routes.all[at].seams;
-                seams.iter().for_each(|seam| self.seam.disrupted(*seam));
-            }
-            if stream.channel == Channel::Book {
-                self.books.broken(stream.symbol);
-            }
-        }
-    }
-
     fn time_passes(&mut self) {
         self.seam.tick(self.client.clock.now(), &mut self.out);
         for symbol in self.books.due() {
             self.fetches.book(symbol);
         }
         for route in &mut self.routes.all {
-            let Some(slot) = route.slot.map(|slot| &self.routes.slots[slot]) else {
-                continue;
-            };
+            let slot = &self.routes.slots[route.slot];
             if !slot.was_up || slot.down.is_some() {
                 continue;
             }

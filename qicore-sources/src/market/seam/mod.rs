@@ -285,15 +285,17 @@ impl Seam {
             .collect()
     }
 
-    /// Has a stream go on at a mark.
+    /// Has a stream go on at a mark. What is missing before it stays so.
     pub(crate) fn start(&mut self, stream: Stream, mark: Mark) {
-        let place = Place {
-            id: mark.id,
-            time: mark.time.nanos(),
-            holes: Vec::new(),
-        };
         let found = self.streams.iter_mut().filter(|(plan, _)| plan.stream == stream);
-        found.for_each(|(_, joint)| joint.resume(&place));
+        for (_, joint) in found {
+            let place = Place {
+                id: mark.id,
+                time: mark.time.nanos(),
+                holes: joint.place().map(|place| place.holes).unwrap_or_default(),
+            };
+            joint.resume(&place);
+        }
     }
 
     /// Time passes: overdue candles, and streams that are silent since a connection came back.

@@ -20,7 +20,8 @@ use state::{Rule, State};
 /// What connections are told.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
-    Reset,
+    /// All connections, or this WebSocket.
+    Reset(Option<u64>),
     Fin,
     Close(u16, String),
     Text(String),
@@ -106,7 +107,12 @@ impl Faults {
 
     /// Closes all connections with a TCP reset.
     pub fn reset_all(&self) {
-        self.command(Command::Reset);
+        self.command(Command::Reset(None));
+    }
+
+    /// Closes one WebSocket with a TCP reset: by its number in the log.
+    pub fn reset(&self, connection: u64) {
+        self.command(Command::Reset(Some(connection)));
     }
 
     /// Closes all connections with a TCP FIN and no close frame.
@@ -132,7 +138,7 @@ impl Faults {
     /// Resets all connections and closes the listener; it comes back on the same port after `duration`.
     pub fn down(&self, duration: Duration) {
         self.state().down_until = Some(Instant::now() + duration);
-        self.command(Command::Reset);
+        self.command(Command::Reset(None));
     }
 
     /// Keeps connections alive (pings are answered) but sends no data of `symbol` (canonical; `None` is every one) on `channel` (the

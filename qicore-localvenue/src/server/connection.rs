@@ -96,8 +96,8 @@ where
     tokio::select! {
         // An error here is the client's end of the connection, or a fault that was asked for.
         _ = connection => {}
-        command = killed(&mut kill) => {
-            if matches!(command, Command::Reset) {
+        command = killed(&mut kill, None) => {
+            if matches!(command, Command::Reset(_)) {
                 reset.on();
             }
         }
@@ -123,11 +123,12 @@ async fn respond(
     Ok(response)
 }
 
-/// Waits for a command that ends connections without a word.
-pub(super) async fn killed(commands: &mut broadcast::Receiver<Command>) -> Command {
+/// Waits for a command that ends connections without a word: all of them, or the WebSocket of this number.
+pub(super) async fn killed(commands: &mut broadcast::Receiver<Command>, id: Option<u64>) -> Command {
     loop {
         match commands.recv().await {
-            Ok(command @ (Command::Reset | Command::Fin)) => return command,
+            Ok(command @ (Command::Reset(None) | Command::Fin)) => return command,
+            Ok(command @ Command::Reset(of)) if of == id => return command,
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }

@@ -168,8 +168,8 @@ impl Connection {
                     reason
                 }
             },
-            command = killed(&mut kill) => {
-                if matches!(command, Command::Reset) {
+            command = killed(&mut kill, Some(id)) => {
+                if matches!(command, Command::Reset(_)) {
                     reset.on();
                 }
                 "fault".to_owned()
@@ -303,7 +303,7 @@ impl Connection {
             }
             Command::Burst(frames) => out.ahead(self.session.ahead(frames)),
             Command::Rate(frames) => (self.rate, self.paced) = (frames, now),
-            Command::Reset | Command::Fin => {}
+            Command::Reset(_) | Command::Fin => {}
         }
         None
     }

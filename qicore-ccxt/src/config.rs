@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use qicore_data::{Error, Result, Secret, Symbol, Timeframe, Timestamp, settings};
+use qicore_data::{Error, Result, RetryPolicy, Secret, Symbol, Timeframe, Timestamp, settings};
 use serde::{Deserialize, Deserializer, de};
 
 /// A kind of data. In configuration files `trades`, `tickers`, `candles:1m`.
@@ -75,6 +75,8 @@ pub struct CcxtConfig {
     /// The pause between two questions for the same data, once everything there is has been read.
     #[serde(with = "settings::duration")]
     pub every: Duration,
+    /// How a question that fails for now is asked again. `timeout` is CCXT's own affair.
+    pub retry: RetryPolicy,
     /// The most rows of an answer. If absent, what CCXT or the exchange takes for it.
     pub page: Option<u32>,
     /// Base URLs in place of the exchange's own, by CCXT's name of the API: `urls.public` is its `urls.api.public`.
@@ -99,6 +101,7 @@ impl Default for CcxtConfig {
             from: None,
             to: None,
             every: Duration::from_secs(10),
+            retry: RetryPolicy::default().pauses(Duration::from_secs(1), Duration::from_secs(60)),
             page: None,
             urls: BTreeMap::new(),
             options: BTreeMap::new(),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use ccxt::TypedExchange;
 use qicore_data::{
     Batch, BatchLimit, Enrichment, Error, ErrorKind, Exchange, Label, Lane, Mistakes, NameError, Position, Progress,
-    Result, Resume, RetryAdvice, Settings, Source, SourceCapabilities, Timestamp,
+    Result, Resume, Settings, Source, SourceCapabilities, Timestamp,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -159,7 +159,12 @@ impl Source for Ccxt {
         let (streams, lanes) = self.streams(resume.as_ref()).await?;
         let (sender, told) = mpsc::channel(WAITING);
         let mut task = JoinSet::new();
-        task.spawn(worker::run(exchange, streams, self.config.every, sender));
+        task.spawn(worker::run(
+            exchange,
+            streams,
+            (self.config.every, self.config.retry),
+            sender,
+        ));
         self.reading = Some(Reading {
             told,
             _task: task,
@@ -192,7 +197,7 @@ impl Source for Ccxt {
             // What is under way is the task's: to drop this future loses nothing.
             let Some(told) = reading.told.recv().await else {
                 let message = "the task that asks the exchange has ended";
-                return Err(Error::new(ErrorKind::Internal, "ccxt.next", message).with_retry(RetryAdvice::Backoff));
+                return Err(Error::new(ErrorKind::Internal, "ccxt.next", message));
             };
             let (at, page) = told?;
             let lane = &mut reading.lanes[at];

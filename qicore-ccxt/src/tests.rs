@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use ccxt::types::Market;
 use ccxt::{ExchangeError, TypedExchange, Value};
-use qicore_data::{BatchLimit, Event, Resume, Source, Symbol, Timestamp};
+use qicore_data::{BatchLimit, Event, Resume, RetryPolicy, Source, Symbol, Timestamp};
 use serde_json::json;
 
 use crate::config::CcxtConfig;
@@ -26,6 +26,8 @@ struct Fake {
     window: Option<i64>,
     /// The class of the error that the methods of this name fail with.
     failing: Option<(&'static str, &'static str)>,
+    /// How often they do before they succeed; 0 for always.
+    failures: usize,
     calls: Arc<Mutex<Vec<String>>>,
 }
 
@@ -33,6 +35,11 @@ impl Fake {
     fn source(&self, config: CcxtConfig) -> Ccxt {
         let fake = self.clone();
         Ccxt::made_by(config, Arc::new(move |_| Ok(Box::new(fake.clone()))))
+    }
+
+    fn fails(&self, method: &str) -> bool {
+        let calls = self.calls.lock().unwrap();
+        self.failures == 0 || calls.iter().filter(|call| *call == method).count() <= self.failures
     }
 
     fn rows(
@@ -57,7 +64,9 @@ impl TypedExchange for Fake {
         self.calls.lock().unwrap().push(method.to_owned());
         tokio::task::yield_now().await;
         match self.failing {
-            Some((failing, class)) if failing == method => return Err(ExchangeError::new(class, "on purpose")),
+            Some((failing, class)) if failing == method && self.fails(method) => {
+                return Err(ExchangeError::new(class, "on purpose"));
+            }
             _ => {}
         }
         Ok(match method {
@@ -101,6 +110,7 @@ fn config(data: &[&str]) -> CcxtConfig {
         exchange: "fake".into(),
         symbols: vec![Symbol::new("BTC/USD").unwrap()],
         data: data.iter().map(|data| data.parse().unwrap()).collect(),
+        retry: RetryPolicy::never(),
         ..CcxtConfig::default()
     }
 }

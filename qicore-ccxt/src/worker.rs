@@ -1,7 +1,7 @@
 //! The task that owns the exchange: CCXT's methods take `&mut self`, one request at a time.
 
 use ccxt::TypedExchange;
-use qicore_data::{Result, Timestamp};
+use qicore_data::{Result, RetryAdvice, RetryPolicy, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 
@@ -12,14 +12,15 @@ use crate::stream::{Again, Stream};
 /// A page of the stream of this number, or what ended the work.
 pub(crate) type Told = Result<(usize, Page)>;
 
-/// Asks for one stream after the other until all are done, something fails or nobody listens.
+/// Asks for one stream after the other until all are done, something fails for good or nobody listens.
 pub(crate) async fn run(
     mut exchange: Box<dyn TypedExchange>,
     streams: Vec<Stream>,
-    every: Duration,
+    (every, retry): (Duration, RetryPolicy),
     told: mpsc::Sender<Told>,
 ) {
     let begin = Instant::now();
+    let mut failures = 0;
     let mut waiting: Vec<_> = streams
         .into_iter()
         .enumerate()
@@ -30,12 +31,25 @@ pub(crate) async fn run(
         sleep_until(*due).await;
         let (page, again) = match ask(exchange.as_mut(), stream).await {
             Ok(taken) => taken,
+            Err(error) if error.retry() == RetryAdvice::Backoff && failures < retry.retries => {
+                let pause = retry.first_pause.saturating_mul(1 << failures.min(16));
+                let pause = pause.min(retry.longest_pause);
+                tracing::warn!(%error, ?pause, "asking again");
+                failures += 1;
+                *due = Instant::now() + pause;
+                continue;
+            }
             Err(error) => {
+                let error = match error.retry() {
+                    RetryAdvice::Backoff => error.with("tries", failures + 1).exhausted(),
+                    _ => error,
+                };
                 // Whether anybody listens makes no difference any more.
                 let _ = told.send(Err(error)).await;
                 return;
             }
         };
+        failures = 0;
         *due = match again {
             Again::Now => Instant::now(),
             Again::Later => Instant::now() + every,

@@ -465,6 +465,12 @@ fn mistakes_in_sections_of_venues_are_told_with_their_lines() {
         ("p.toml:8: book_depth is 7", symbols, channels, "book_depth = 7"),
         ("p.toml:8: waiting must be above 0", symbols, channels, "waiting = 0"),
         (
+            "p.toml:8: net.max_bytes must be above 0",
+            symbols,
+            channels,
+            "net = { max_bytes = 0 }",
+        ),
+        (
             "p.toml:8: rest_url: the URL is malformed",
             symbols,
             channels,

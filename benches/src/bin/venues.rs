@@ -34,8 +34,10 @@ fn main() -> Result<()> {
         say(core)?;
     }
     if wanted("venues/live") {
-        for line in soak()? {
-            say(line)?;
+        let (lines, sound) = soak()?;
+        lines.into_iter().try_for_each(say)?;
+        if !sound {
+            return Err("trades were lost, or came twice".into());
         }
     }
     Ok(())

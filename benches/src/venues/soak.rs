@@ -118,8 +118,9 @@ impl Sink for Noting {
     }
 }
 
-/// The line `SOAK venues/live`. What memory was at a tenth, a half and the whole goes before it, a line each.
-pub fn soak() -> Result<Vec<String>> {
+/// The line `SOAK venues/live`, and whether nothing was lost and nothing came twice. What memory was at a tenth, a half and the
+/// whole goes before it, a line each.
+pub fn soak() -> Result<(Vec<String>, bool)> {
     let disconnects = DISCONNECTS.to_string();
     let options = ["--no-rest-budget", "--trade-interval", "1ms"];
     let faults = ["--disconnect-every", EVERY, "--disconnects", &disconnects];
@@ -164,17 +165,16 @@ pub fn soak() -> Result<Vec<String>> {
     let seen = server.well_behaved()?;
     let ids = sink.ids();
     let sum = |of: fn(&Seen) -> u64| ids.symbols.values().map(of).sum::<u64>();
+    let (lost, duplicated) = (sum(Seen::lost), sum(|seen| seen.duplicated));
     lines.push(format!(
-        "SOAK venues/live frames={} disconnects={} lost={} duplicated={} gaps={} rss_start={:.1} rss_half={:.1} rss_end={:.1} MiB seconds={:.0}",
+        "SOAK venues/live frames={} disconnects={} lost={lost} duplicated={duplicated} gaps={} rss_start={:.1} rss_half={:.1} rss_end={:.1} MiB seconds={:.0}",
         ids.events,
         seen.faults,
-        sum(Seen::lost),
-        sum(|seen| seen.duplicated),
         ids.gaps,
         memory[0],
         memory[1],
         memory[2],
         elapsed.as_secs_f64(),
     ));
-    Ok(lines)
+    Ok((lines, lost == 0 && duplicated == 0))
 }

@@ -68,7 +68,7 @@ async fn errors_have_their_kinds() {
             "fetch_trades",
             "RateLimitExceeded",
             ErrorKind::RateLimited,
-            RetryAdvice::Backoff,
+            RetryAdvice::Exhausted,
         ),
         (
             "fetch_trades",
@@ -92,6 +92,24 @@ async fn errors_have_their_kinds() {
     let error = events(market().source(config), Arc::new(FromStart)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.context().contains(&("symbol", "NO/SUCH".into())), "{error}");
+}
+
+#[tokio::test]
+async fn what_fails_for_now_is_asked_again() {
+    let mut market = market();
+    market.failing = Some(("fetch_trades", "NetworkError"));
+    market.failures = 2;
+    let mut config = history(&["trades"], 50);
+    config.retry = qicore_data::RetryPolicy::default()
+        .retries(2)
+        .pauses(std::time::Duration::from_millis(1), std::time::Duration::from_millis(2));
+    let all = events(market.source(config.clone()), Arc::new(FromStart))
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 300);
+    market.failures = 0;
+    let error = events(market.source(config), Arc::new(FromStart)).await.unwrap_err();
+    assert_eq!(error.retry(), RetryAdvice::Exhausted, "{error}");
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ impl Protocol for Binance {
     /// Trades go on behind the last one. A page that is not full is the last, but for one that was asked for by time, which the
     /// venue may cut.
     fn left(&self, range: &Range, events: &[qicore_data::Event], _text: &str) -> Option<Range> {
-        let place = crate::market::place(events.last()?);
+        let place = crate::market::newest(events)?;
         match events.len() as u64 >= ROWS || range.from.id.is_none() {
             true => range.behind(Mark::id(place.id? + 1, place.time)),
             false => None,

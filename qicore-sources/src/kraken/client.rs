@@ -263,7 +263,7 @@ impl Protocol for Kraken {
 
     /// Trades go on at the time of the last: others of that time may be on the next page. A page that is not full is the last.
     fn left(&self, range: &Range, events: &[Event], _text: &str) -> Option<Range> {
-        let place = crate::market::place(events.last()?);
+        let place = crate::market::newest(events)?;
         match events.len() >= TRADES {
             true => range.behind(Mark::id(place.id? + 1, place.time)),
             false => None,

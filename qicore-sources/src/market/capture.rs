@@ -132,6 +132,7 @@ impl Tee {
         let (records, receiver) = channel(WAITING);
         let (left_out, waiting) = (Arc::<AtomicU64>::default(), Arc::<AtomicUsize>::default());
         let mut writer = Writer {
+            again: None,
             config: config.clone(),
             exchange: exchange.to_ascii_uppercase(),
             file: None,
@@ -203,7 +204,12 @@ impl Tee {
     }
 }
 
+/// The pause after a failure of the disk.
+const AGAIN: Duration = Duration::from_secs(10);
+
 struct Writer {
+    /// Nothing is written before this, after a failure.
+    again: Option<Instant>,
     config: CaptureConfig,
     exchange: String,
     file: Option<Open>,
@@ -231,9 +237,20 @@ impl Writer {
                 return;
             }
             self.waiting.fetch_sub(record.bytes(), Ordering::Relaxed);
-            if let Err(error) = self.write(&record) {
-                tracing::error!(%error, "nothing is captured any more");
-                return;
+            if self.again.is_some_and(|again| Instant::now() < again) {
+                self.left_out.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            match self.write(&record) {
+                Ok(()) if self.again.take().is_some() => tracing::info!("frames are captured again, in a new file"),
+                Ok(()) => {}
+                Err(error) => {
+                    if self.again.is_none() {
+                        tracing::error!(%error, "frames are missing in the capture: it goes on in a new file when it can");
+                    }
+                    self.left_out.fetch_add(1, Ordering::Relaxed);
+                    (self.file, self.again) = (None, Some(Instant::now() + AGAIN));
+                }
             }
         }
     }
@@ -377,6 +394,9 @@ pub(super) fn check(config: &CaptureConfig) -> Result<()> {
         path if path == Path::new("") => Err(Error::config("capture", "path is empty: name a folder")),
         path if path.is_file() => {
             Err(Error::config("capture", "path is a file: name a folder").with("path", path.display()))
+        }
+        _ if config.file_bytes == 0 || config.file_age.is_zero() => {
+            Err(Error::config("capture", "file_bytes and file_age must be above 0"))
         }
         _ => Ok(()),
     }

@@ -191,6 +191,8 @@ impl MarketConfig {
             ("waiting", self.waiting == 0),
             ("parallel", self.parallel == 0),
             ("streams_per_connection", self.streams_per_connection == Some(0)),
+            ("answer_within", self.answer_within.is_zero()),
+            ("behind_for", self.behind_for.is_zero()),
             ("stale_after", self.stale_after.is_zero()),
             ("silence", self.silence.is_some_and(|silence| silence.is_zero())),
             ("lasts", self.lasts.is_some_and(|lasts| lasts.is_zero())),
@@ -199,6 +201,7 @@ impl MarketConfig {
                 return wrong(setting, &format!("{setting} must be above 0"));
             }
         }
+        self.net.check()?;
         self.capture.as_ref().map_or(Ok(()), capture::check)
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use qicore_data::{
     Data, Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Symbol, Timestamp,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use url::Url;
 
@@ -43,6 +43,58 @@ pub(super) enum Report {
     },
 }
 
+/// A report, and the room that it takes while it waits.
+#[derive(Debug)]
+pub(super) struct Posted {
+    pub(super) report: Report,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Report> for Posted {
+    /// One that takes no room.
+    fn from(report: Report) -> Self {
+        Self { report, _room: None }
+    }
+}
+
+/// Where reports go.
+#[derive(Debug, Clone)]
+pub(super) struct Reports {
+    sender: mpsc::Sender<Posted>,
+    /// For the messages that waiting reports are made of, in KiB.
+    room: Arc<Semaphore>,
+}
+
+/// Reports that wait for the pipeline; each holds what came together on a connection.
+const WAITING: usize = 512;
+/// The messages that they are made of, in KiB.
+const WAITING_KIB: usize = 64 << 10;
+
+impl Reports {
+    /// With where they come out.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Posted>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let room = Arc::new(Semaphore::new(WAITING_KIB));
+        (Self { sender, room }, receiver)
+    }
+
+    /// Tells what no message is kept for. False when nobody listens any more.
+    pub(super) async fn send(&self, report: Report) -> bool {
+        self.sender.send(report.into()).await.is_ok()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Room for a report that so many bytes of messages have led to; `None` when nobody listens any more.
+    async fn reserve(&self, bytes: usize) -> Option<(mpsc::Permit<'_, Posted>, OwnedSemaphorePermit)> {
+        let kib = (bytes >> 10).clamp(1, WAITING_KIB) as u32;
+        let room = Arc::clone(&self.room).acquire_many_owned(kib).await.ok()?;
+        Some((self.sender.reserve().await.ok()?, room))
+    }
+}
+
 /// What the source asks of a connection.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -66,7 +118,7 @@ pub(super) struct Shared {
     pub(super) answer_within: Duration,
     /// Answers that decoders need before anything else.
     pub(super) prelude: Vec<Answer>,
-    pub(super) reports: mpsc::Sender<Report>,
+    pub(super) reports: Reports,
     /// How long the pipeline may be behind before the connection is given up.
     pub(super) behind_for: Duration,
 }
@@ -107,6 +159,8 @@ pub(super) struct Connection {
     since: Instant,
     ping_at: Option<Instant>,
     answers_due: Instant,
+    /// The bytes of the messages that what follows is made of.
+    bytes: usize,
     /// What is decoded and not handed over.
     pub(super) events: Vec<Event>,
     rejected: VecDeque<(Frame, Error)>,
@@ -153,6 +207,7 @@ impl Connection {
             opened: Timestamp::now(),
             given: Timestamp::now(),
             since: now,
+            bytes: 0,
             events: Vec::new(),
             rejected: VecDeque::new(),
             refused: Vec::new(),
@@ -166,6 +221,7 @@ impl Connection {
         let (_none, mut commands) = mpsc::channel(1);
         while !connection.is_answered() {
             connection.turn(&mut commands).await?;
+            connection.hand_over_rejected().await?;
             if connection.events.len() > KEPT {
                 return Err(failed(
                     "the venue floods the connection before it answers the subscriptions",
@@ -291,6 +347,7 @@ impl Connection {
         self.events.reserve(messages.len());
         for payload in messages {
             self.shared.tee.received(&self.name, at, &payload);
+            self.bytes += payload.len();
             self.decode(Frame::new(0, payload).received(at));
         }
         self.ended = received.ended;
@@ -326,20 +383,41 @@ impl Connection {
     /// Hands what is decoded to the source. A pipeline that is too far behind ends the connection: what it misses is then
     /// known, and asked for later. Cancel-safe: nothing is taken out before there is room for it.
     pub(super) async fn hand_over(&mut self) -> Result<()> {
-        while !(self.events.is_empty() && self.rejected.is_empty() && self.refused.is_empty()) {
-            let room = self.shared.room().await?;
-            let slot = self.slot;
-            room.send(if let Some((frame, error)) = self.rejected.pop_front() {
-                Report::Rejected { frame, error }
-            } else if !self.refused.is_empty() {
+        self.hand_over_rejected().await?;
+        while !(self.events.is_empty() && self.refused.is_empty()) {
+            let (place, room) = self.shared.room(self.bytes).await?;
+            let report = if self.refused.is_empty() {
+                self.bytes = 0;
+                Report::Events {
+                    slot: self.slot,
+                    events: std::mem::take(&mut self.events),
+                }
+            } else {
                 let streams = std::mem::take(&mut self.refused);
                 Report::Refused { streams }
-            } else {
-                let events = std::mem::take(&mut self.events);
-                Report::Events { slot, events }
+            };
+            place.send(Posted {
+                report,
+                _room: Some(room),
             });
         }
+        self.bytes = 0;
         self.given = self.heard;
+        Ok(())
+    }
+
+    /// Hands over what cannot be decoded, which waits for nothing else.
+    async fn hand_over_rejected(&mut self) -> Result<()> {
+        while let Some((frame, _)) = self.rejected.front() {
+            let (place, room) = self.shared.room(frame.payload.len()).await?;
+            if let Some((frame, error)) = self.rejected.pop_front() {
+                let report = Report::Rejected { frame, error };
+                place.send(Posted {
+                    report,
+                    _room: Some(room),
+                });
+            }
+        }
         Ok(())
     }
 
@@ -352,6 +430,7 @@ impl Connection {
                 turned = self.turn(&mut commands) => turned?,
                 () = sleep_until(until) => {}
             }
+            self.hand_over_rejected().await?;
             if self.events.len() > KEPT {
                 return Ok(());
             }
@@ -391,11 +470,11 @@ impl Shared {
         format!("{}/{slot}.{number}", self.protocol.context().exchange).into()
     }
 
-    /// Room for a report.
-    async fn room(&self) -> Result<mpsc::Permit<'_, Report>> {
-        match timeout(self.behind_for, self.reports.reserve()).await {
-            Ok(Ok(room)) => Ok(room),
-            Ok(Err(_)) => Err(Error::new(
+    /// Room for a report of so many bytes.
+    async fn room(&self, bytes: usize) -> Result<(mpsc::Permit<'_, Posted>, OwnedSemaphorePermit)> {
+        match timeout(self.behind_for, self.reports.reserve(bytes)).await {
+            Ok(Some(room)) => Ok(room),
+            Ok(None) => Err(Error::new(
                 ErrorKind::Internal,
                 "market.connection",
                 "the source is gone",

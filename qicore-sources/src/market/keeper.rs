@@ -29,8 +29,8 @@ pub(super) async fn keep(
                 Ok(connection) => break connection,
                 Err(error) => {
                     let pause = pauses.after(&error).unwrap_or(shared.retry.longest_pause);
-                    let heard = Timestamp::now();
-                    if shared.reports.send(Report::Down { slot, heard, error }).await.is_err() {
+                    let (heard, error) = (Timestamp::now(), error.with("again_in", format!("{pause:.1?}")));
+                    if !shared.reports.send(Report::Down { slot, heard, error }).await {
                         return;
                     }
                     sleep(pause).await;
@@ -38,13 +38,13 @@ pub(super) async fn keep(
             }
         };
         let refused = std::mem::take(&mut connection.refused);
-        if shared.reports.send(Report::Up { slot, refused }).await.is_err() {
+        if !shared.reports.send(Report::Up { slot, refused }).await {
             return;
         }
         let began = Instant::now();
         let (heard, error) = hold(&shared, &mut connection, slot, &streams, &mut commands).await;
         let reports = &shared.reports;
-        if reports.is_closed() || reports.send(Report::Down { slot, heard, error }).await.is_err() {
+        if reports.is_closed() || !reports.send(Report::Down { slot, heard, error }).await {
             return;
         }
         // One that is lost at once, again and again, is not to be made again at once.
@@ -104,7 +104,7 @@ async fn hold(
                     of.is_none_or(|channel| channel.is_repeatable()) || event.received > Some(heard)
                 });
                 let books = next.books();
-                if shared.reports.send(Report::TakenOver { books }).await.is_err() {
+                if !shared.reports.send(Report::TakenOver { books }).await {
                     return (heard, failed("the source is gone"));
                 }
                 at = next.hand_over_at();

@@ -43,10 +43,10 @@ use crate::net::{self, Answer, Budget, NetConfig};
 use crate::venue::{Channel, Mark, Range, Stream};
 use capture::Tee;
 use client::Client;
-use connection::Shared;
+use connection::{Reports, Shared};
 use history::History;
 use live::{Live, Setup};
-pub(crate) use pages::place;
+pub(crate) use pages::{newest, place};
 use protocol::{Offer, Protocol, unusable};
 use seam::{Grid, Plan, Rules};
 
@@ -284,7 +284,7 @@ impl Market {
         let mut feed = protocol.feed();
         feed.silence = config.silence.unwrap_or(feed.silence);
         feed.lasts = config.lasts.or(feed.lasts);
-        let (sender, reports) = live::reports();
+        let (sender, reports) = Reports::new();
         let url = net::url(&feed.url.0, &net::WS)?;
         let shared = Shared {
             url: net::below(&url, feed.path),

@@ -64,6 +64,8 @@ impl Pages {
         self.under_way.pop_front();
         let (events, left) =
             done.map_err(|error| Error::new(ErrorKind::Internal, "market.history", error.to_string()))??;
+        // Of a venue whose answer alone tells, a page that says nothing new and leaves nothing to ask for is the end.
+        let over = covers == Covers::Told && left.is_none();
         if covers == Covers::Told {
             self.rest = left;
             self.progress(&range)?;
@@ -73,7 +75,11 @@ impl Pages {
         let same = self.is_repeated(&events);
         let mut events = self.in_order(&range, events);
         if same && events.is_empty() {
-            return Err(stuck(&range));
+            if !over {
+                return Err(stuck(&range));
+            }
+            let (stream, newest) = (range.stream, self.last.map(|last| last.time));
+            tracing::info!(%stream, ?newest, to = %range.to.time, "the venue has nothing newer");
         }
         if let (Covers::Newest(most), (rows, Some(oldest))) = (covers, rows)
             && rows >= most
@@ -169,6 +175,11 @@ fn out_of_reach(range: &Range, oldest: &Event) -> Event {
     let mut event = Event::new(oldest.exchange, oldest.symbol, to, oldest.source, gap);
     event.received = oldest.received;
     event
+}
+
+/// The place of the event with the highest id, in whatever order they are.
+pub(crate) fn newest(events: &[Event]) -> Option<Mark> {
+    events.iter().map(place).max_by_key(|place| place.id)
 }
 
 /// Where an event lies in its stream.

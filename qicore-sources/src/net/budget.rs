@@ -77,7 +77,7 @@ impl Drop for Permit {
 }
 
 /// What hosts ask for is believed up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 static SHARED: Registry<Budget> = Registry::new();
 
@@ -202,7 +202,8 @@ impl State {
 
     /// When the window has room, if it has none now.
     fn room_at(&self, window: Window, weight: u32, now: Instant) -> Option<Instant> {
-        let mut over = (self.used(window.period, now) + weight).saturating_sub(window.limit.max(weight));
+        let used = self.used(window.period, now).saturating_add(weight);
+        let mut over = used.saturating_sub(window.limit.max(weight));
         if over == 0 {
             return None;
         }
@@ -228,7 +229,8 @@ impl State {
 
     fn used(&self, period: Duration, now: Instant) -> u32 {
         let counts = |spent: &&Spent| spent.answered.is_none_or(|at| at + period > now);
-        self.spent.iter().filter(counts).map(|spent| spent.weight).sum()
+        let weights = self.spent.iter().filter(counts).map(|spent| spent.weight);
+        weights.fold(0, u32::saturating_add)
     }
 }
 
@@ -283,6 +285,8 @@ mod tests {
         budget.told(SECOND, 95);
         budget.told(60 * SECOND, 100_000);
         assert_eq!(times(&budget, &[5, 1]).await, [0, 1000]);
+        budget.told(SECOND, u32::MAX);
+        assert_eq!(times(&budget, &[1]).await, [1000]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use qicore_data::{RetryPolicy, settings};
+use qicore_data::{Error, Result, RetryPolicy, settings};
 use serde::Deserialize;
+
+use super::tls;
 
 /// Connections of a client: the section `net` of a source.
 ///
@@ -39,6 +41,23 @@ impl Default for NetConfig {
 }
 
 impl NetConfig {
+    /// Whether anything can be reached with it.
+    pub(crate) fn check(&self) -> Result<()> {
+        let nothing = [
+            ("connect_timeout", self.connect_timeout.is_zero()),
+            ("concurrency", self.concurrency == 0),
+            ("max_bytes", self.max_bytes == 0),
+            ("retry.timeout", self.retry.timeout.is_zero()),
+        ];
+        match nothing.into_iter().find(|(_, nothing)| *nothing) {
+            Some((setting, _)) => {
+                let message = format!("net.{setting} must be above 0");
+                Err(Error::config("net.config", message).with("setting", "net"))
+            }
+            None => tls::config(self.tls_ca.as_slice()).map(|_| ()),
+        }
+    }
+
     /// Trusts the certificates of a PEM file too.
     #[must_use]
     pub fn tls_ca(mut self, file: impl Into<PathBuf>) -> Self {

@@ -6,6 +6,8 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use qicore_data::{Error, Result, RetryAdvice, RetryPolicy};
 use tokio::time::sleep;
 
+use super::budget::LONGEST_PAUSE;
+
 /// Growing pauses with jitter: never the same for two clients that lost the same host.
 #[derive(Debug)]
 pub(crate) struct Pauses {
@@ -38,7 +40,7 @@ impl Pauses {
     pub(crate) fn after(&mut self, error: &Error) -> Option<Duration> {
         let wanted = match error.retry() {
             RetryAdvice::Backoff => Duration::ZERO,
-            RetryAdvice::After(wait) => wait,
+            RetryAdvice::After(wait) => wait.min(LONGEST_PAUSE),
             _ => return None,
         };
         Some(self.pauses.next()?.max(wanted))

@@ -44,7 +44,9 @@ impl Dialer {
             .max_message_size(Some(self.longest))
             .max_frame_size(Some(self.longest))
             // Small messages come in bursts: fewer reads of the socket.
-            .read_buffer_size(256 << 10);
+            .read_buffer_size(256 << 10)
+            // A host that sends pings and does not take the answers.
+            .max_write_buffer_size(TO_SEND_BYTES);
         let connector = Connector::Rustls(Arc::clone(&self.tls));
         let connecting = connect_async_tls_with_config(url.as_str(), Some(config), true, Some(connector));
         match timeout(self.within, connecting).await {
@@ -67,6 +69,8 @@ const TOGETHER_BYTES: usize = 64 << 10;
 const WAITING: usize = 8;
 /// Messages that wait to be sent.
 const TO_SEND: usize = 16;
+/// The most that waits to be taken by the host.
+const TO_SEND_BYTES: usize = 1 << 20;
 /// How long the other side is given to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -198,7 +202,9 @@ impl Received {
     fn gather(stream: &mut Stream, first: Option<std::result::Result<Message, WsError>>) -> Self {
         let (mut bytes, mut ends, mut ended) = (Vec::new(), Vec::new(), None);
         let mut next = Some(first);
+        let mut count = 0;
         while let Some(came) = next {
+            count += 1;
             match came {
                 Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
                     bytes.extend_from_slice(&message.into_data());
@@ -209,7 +215,7 @@ impl Received {
                 Some(Err(error)) => ended = Some(failed(error)),
                 None => ended = Some(lost("the connection has ended")),
             }
-            let over = ended.is_some() || ends.len() == TOGETHER || bytes.len() >= TOGETHER_BYTES;
+            let over = ended.is_some() || count == TOGETHER || bytes.len() >= TOGETHER_BYTES;
             next = if over { None } else { stream.next().now_or_never() };
         }
         Self::new(bytes, ends, ended)
@@ -370,9 +376,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_flood_of_pings_whose_answers_are_not_taken_keeps_no_message_away() {
+        let (mut host, mut socket) = connected(PATIENCE).await;
+        let flooding = async {
+            // More than the system keeps of the answers.
+            let ping = Message::Ping(vec![b'x'; 125].into());
+            for _ in 0..100_000 {
+                host.feed(ping.clone()).await.unwrap();
+            }
+            host.send(Message::text("here")).await.unwrap();
+        };
+        let message = async {
+            loop {
+                if let Some(message) = socket.next().await.messages().next() {
+                    return message;
+                }
+            }
+        };
+        let ((), message) = timeout(PATIENCE, async { tokio::join!(flooding, message) })
+            .await
+            .unwrap();
+        assert_eq!(message, "here");
+    }
+
+    #[tokio::test]
     async fn a_host_that_takes_nothing_is_given_up() {
         let (_host, mut socket) = connected(Duration::from_secs(1)).await;
-        let text = "x".repeat(1 << 20);
+        let text = "x".repeat(1 << 18);
         let sending = async {
             for _ in 0..100 {
                 socket.send(text.clone()).await;

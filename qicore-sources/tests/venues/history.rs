@@ -100,6 +100,16 @@ async fn an_endless_loop_of_pages_is_told(kind: VenueKind) {
         }
         let mut source = opened(stretch(kind, &venue, 1, &[channel], length)).await;
         venue.faults().http_always(part, HttpFault::SamePage);
+        // Behind its newest trade Coinbase gives the newest page again: there it is the end, for a venue that says so.
+        if (kind, channel) == (VenueKind::Coinbase, Channel::Trades) {
+            let mut seen = Seen::default();
+            venue.log().clear();
+            read(&mut source, &mut seen, |_| false).await.unwrap();
+            assert_trades(&venue, &seen.events);
+            assert!(venue.log().requests_of(part).len() < 5);
+            venue.faults().clear();
+            continue;
+        }
         let error = fails(&mut source).await;
         assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
         assert!(error.to_string().contains("the same page again"), "{error}");

@@ -14,7 +14,7 @@ use super::MarketConfig;
 use super::books::{Books, Wanted};
 use super::catch_up::{Behind, CatchUp};
 use super::client::Client;
-use super::connection::{Command, Report, Shared};
+use super::connection::{Command, Posted, Report, Shared};
 use super::fetch::Fetches;
 use super::merged::Merged;
 use super::routes::Routes;
@@ -25,8 +25,6 @@ use crate::venue::{Channel, Stream};
 const TICK: Duration = Duration::from_millis(100);
 /// What is nearer than this is left to the seams of the streams.
 const NEAR: Duration = Duration::from_secs(30);
-/// Reports that wait for the pipeline; each holds what came together on a connection.
-const WAITING: usize = 512;
 
 /// A live market; see [`Market`](super::Market).
 #[derive(Debug)]
@@ -46,7 +44,7 @@ pub(super) struct Live {
     /// What comes before anything else.
     catch_up: Option<CatchUp>,
     caught_up: VecDeque<Batch>,
-    reports: mpsc::Receiver<Report>,
+    reports: mpsc::Receiver<Posted>,
     out: Out,
     /// Messages that cannot be decoded.
     rejected: Vec<Frame>,
@@ -66,7 +64,7 @@ pub(super) struct Setup {
     /// What is wanted.
     pub(super) plans: Vec<Plan>,
     pub(super) shared: Shared,
-    pub(super) reports: mpsc::Receiver<Report>,
+    pub(super) reports: mpsc::Receiver<Posted>,
 }
 
 /// What connections are made of.
@@ -170,12 +168,14 @@ impl Live {
                 _ = self.tick.tick() => self.time_passes(),
                 error = self.routes.broken() => return Err(error),
                 fetched = self.fetches.next() => self.fetched(fetched)?,
-                Some(report) = self.reports.recv() => {
-                    self.report(report)?;
+                Some(posted) = self.reports.recv() => {
+                    self.report(posted.report)?;
+                    // What cannot be decoded may be large: it goes on at once.
                     while self.out.events.len() < limit.items
-                        && let Ok(report) = self.reports.try_recv()
+                        && self.rejected.is_empty()
+                        && let Ok(posted) = self.reports.try_recv()
                     {
-                        self.report(report)?;
+                        self.report(posted.report)?;
                     }
                 }
             }
@@ -317,9 +317,4 @@ impl Live {
             route.seams.iter().for_each(|seam| self.seam.disrupted(*seam));
         }
     }
-}
-
-/// A channel for reports.
-pub(super) fn reports() -> (mpsc::Sender<Report>, mpsc::Receiver<Report>) {
-    mpsc::channel(WAITING)
 }

@@ -497,3 +497,28 @@ pub(super) const OVERFLOW: &str = "market.overflow";
 pub(super) fn failed(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unavailable, "market.connection", message).with_retry(RetryAdvice::Backoff)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_for_the_pipeline_is_bounded_in_bytes() {
+        let (reports, mut told) = Reports::new();
+        let report = || Report::TakenOver { books: Vec::new() };
+        let all = WAITING_KIB << 10;
+        for bytes in [all, 2 * all] {
+            // Larger than all the room, it waits for all of it.
+            let (place, room) = reports.reserve(bytes).await.unwrap();
+            place.send(Posted {
+                report: report(),
+                _room: Some(room),
+            });
+            assert!(reports.reserve(1).now_or_never().is_none());
+            drop(told.recv().await.unwrap());
+        }
+        assert!(reports.reserve(1).now_or_never().is_some());
+    }
+}

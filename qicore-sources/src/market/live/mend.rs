@@ -13,6 +13,8 @@ use crate::venue::Range;
 const SETTLED: Duration = Duration::from_secs(2);
 /// So many refusals in a row say that what was missed cannot be had.
 const IN_VAIN: u32 = 5;
+/// So many, that the venue does not serve this client at all. A firewall's refusals pass after minutes, in which what is live goes on.
+const REFUSED: u32 = 60;
 
 impl Live {
     /// What lies far behind, of all streams in one order; again, until what is left is little. Cancel-safe.
@@ -69,13 +71,14 @@ impl Live {
         let hopeless = error.retry() == RetryAdvice::Never;
         let times = self.in_vain.entry(range.stream).or_default();
         *times = if hopeless { *times + 1 } else { 0 };
-        if *times < IN_VAIN {
+        let refused = matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Unsupported);
+        if *times < if refused { REFUSED } else { IN_VAIN } {
             tracing::warn!(stream = %range.stream, %error, "what was missed could not be had: it is asked for again");
             self.seam.failed(&range, again(self.client.clock.now()));
             return Ok(());
         }
         self.in_vain.remove(&range.stream);
-        if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Unsupported) {
+        if refused {
             return Err(error.with("stream", range.stream));
         }
         tracing::error!(stream = %range.stream, %error, "what was missed cannot be had: a gap tells of it");

@@ -9,91 +9,16 @@ use std::time::Duration;
 use qicore_data::{
     Data, Decoded, Decoder, Error, ErrorKind, Event, Frame, Result, RetryAdvice, RetryPolicy, Symbol, Timestamp,
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use url::Url;
 
 use super::capture::Tee;
 use super::protocol::{Feed, Pending, Protocol};
+use super::reports::{Place, Report, Reports};
 use crate::net::ws::{Dialer, Received, Socket};
 use crate::net::{Answer, Budget};
 use crate::venue::{Stream, in_groups};
-
-/// What a connection tells the source.
-#[derive(Debug)]
-pub(super) enum Report {
-    /// All streams are subscribed to, but for those that the venue does not give.
-    Up {
-        slot: usize,
-        refused: Vec<(Stream, String)>,
-    },
-    /// What was decoded.
-    Events { slot: usize, events: Vec<Event> },
-    /// A message that cannot be decoded.
-    Rejected { frame: Frame, error: Error },
-    /// Another connection has taken the place of the one before; changes of these books have come on it.
-    TakenOver { books: Vec<Symbol> },
-    /// The venue does not give these streams any more.
-    Refused { streams: Vec<(Stream, String)> },
-    /// The connection is lost; another one is being made.
-    Down {
-        slot: usize,
-        heard: Timestamp,
-        error: Error,
-    },
-}
-
-/// A report, and the room that it takes while it waits.
-#[derive(Debug)]
-pub(super) struct Posted {
-    pub(super) report: Report,
-    _room: Option<OwnedSemaphorePermit>,
-}
-
-impl From<Report> for Posted {
-    /// One that takes no room.
-    fn from(report: Report) -> Self {
-        Self { report, _room: None }
-    }
-}
-
-/// Where reports go.
-#[derive(Debug, Clone)]
-pub(super) struct Reports {
-    sender: mpsc::Sender<Posted>,
-    /// For the messages that waiting reports are made of, in KiB.
-    room: Arc<Semaphore>,
-}
-
-/// Reports that wait for the pipeline; each holds what came together on a connection.
-const WAITING: usize = 512;
-/// The messages that they are made of, in KiB.
-const WAITING_KIB: usize = 64 << 10;
-
-impl Reports {
-    /// With where they come out.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Posted>) {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let room = Arc::new(Semaphore::new(WAITING_KIB));
-        (Self { sender, room }, receiver)
-    }
-
-    /// Tells what no message is kept for. False when nobody listens any more.
-    pub(super) async fn send(&self, report: Report) -> bool {
-        self.sender.send(report.into()).await.is_ok()
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
-    }
-
-    /// Room for a report that so many bytes of messages have led to; `None` when nobody listens any more.
-    async fn reserve(&self, bytes: usize) -> Option<(mpsc::Permit<'_, Posted>, OwnedSemaphorePermit)> {
-        let kib = (bytes >> 10).clamp(1, WAITING_KIB) as u32;
-        let room = Arc::clone(&self.room).acquire_many_owned(kib).await.ok()?;
-        Some((self.sender.reserve().await.ok()?, room))
-    }
-}
 
 /// What the source asks of a connection.
 #[derive(Debug)]
@@ -385,7 +310,7 @@ impl Connection {
     pub(super) async fn hand_over(&mut self) -> Result<()> {
         self.hand_over_rejected().await?;
         while !(self.events.is_empty() && self.refused.is_empty()) {
-            let (place, room) = self.shared.room(self.bytes).await?;
+            let place = self.shared.room(self.bytes).await?;
             let report = if self.refused.is_empty() {
                 self.bytes = 0;
                 Report::Events {
@@ -396,10 +321,7 @@ impl Connection {
                 let streams = std::mem::take(&mut self.refused);
                 Report::Refused { streams }
             };
-            place.send(Posted {
-                report,
-                _room: Some(room),
-            });
+            place.send(report);
         }
         self.bytes = 0;
         self.given = self.heard;
@@ -409,13 +331,9 @@ impl Connection {
     /// Hands over what cannot be decoded, which waits for nothing else.
     async fn hand_over_rejected(&mut self) -> Result<()> {
         while let Some((frame, _)) = self.rejected.front() {
-            let (place, room) = self.shared.room(frame.payload.len()).await?;
+            let place = self.shared.room(frame.payload.len()).await?;
             if let Some((frame, error)) = self.rejected.pop_front() {
-                let report = Report::Rejected { frame, error };
-                place.send(Posted {
-                    report,
-                    _room: Some(room),
-                });
+                place.send(Report::Rejected { frame, error });
             }
         }
         Ok(())
@@ -471,9 +389,9 @@ impl Shared {
     }
 
     /// Room for a report of so many bytes.
-    async fn room(&self, bytes: usize) -> Result<(mpsc::Permit<'_, Posted>, OwnedSemaphorePermit)> {
+    async fn room(&self, bytes: usize) -> Result<Place<'_>> {
         match timeout(self.behind_for, self.reports.reserve(bytes)).await {
-            Ok(Some(room)) => Ok(room),
+            Ok(Some(place)) => Ok(place),
             Ok(None) => Err(Error::new(
                 ErrorKind::Internal,
                 "market.connection",
@@ -496,29 +414,4 @@ pub(super) const OVERFLOW: &str = "market.overflow";
 /// A failure of the connection, to be made again.
 pub(super) fn failed(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unavailable, "market.connection", message).with_retry(RetryAdvice::Backoff)
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn what_waits_for_the_pipeline_is_bounded_in_bytes() {
-        let (reports, mut told) = Reports::new();
-        let report = || Report::TakenOver { books: Vec::new() };
-        let all = WAITING_KIB << 10;
-        for bytes in [all, 2 * all] {
-            // Larger than all the room, it waits for all of it.
-            let (place, room) = reports.reserve(bytes).await.unwrap();
-            place.send(Posted {
-                report: report(),
-                _room: Some(room),
-            });
-            assert!(reports.reserve(1).now_or_never().is_none());
-            drop(told.recv().await.unwrap());
-        }
-        assert!(reports.reserve(1).now_or_never().is_some());
-    }
 }

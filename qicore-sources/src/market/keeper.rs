@@ -7,7 +7,8 @@ use qicore_data::{Error, Result, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::connection::{Command, Connection, Report, Shared, failed};
+use super::connection::{Command, Connection, Shared, failed};
+use super::reports::Report;
 use crate::net::Pauses;
 use crate::venue::{Channel, Stream};
 

@@ -22,6 +22,7 @@ mod live;
 mod merged;
 mod pages;
 pub(crate) mod protocol;
+mod reports;
 mod routes;
 mod seam;
 
@@ -43,11 +44,12 @@ use crate::net::{self, Answer, Budget, NetConfig};
 use crate::venue::{Channel, Mark, Range, Stream};
 use capture::Tee;
 use client::Client;
-use connection::{Reports, Shared};
+use connection::Shared;
 use history::History;
 use live::{Live, Setup};
 pub(crate) use pages::{newest, place};
 use protocol::{Offer, Protocol, unusable};
+use reports::Reports;
 use seam::{Grid, Plan, Rules};
 
 /// Makes a venue's protocol of a configuration.

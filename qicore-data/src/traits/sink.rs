@@ -17,7 +17,7 @@ use crate::retry::RetryPolicy;
 pub struct BatchPolicy {
     /// Most events of a delivery.
     pub events: usize,
-    /// Most bytes of a delivery, by [`Event::weight`]; a single event may exceed it.
+    /// Most bytes of a delivery, by [`Event::weight`](crate::Event::weight); a single event may exceed it.
     pub bytes: usize,
     /// The longest that an event waits for others.
     #[serde(with = "crate::settings::duration")]

@@ -122,27 +122,13 @@ impl Decoder {
             let message = "messages of this type are not decoded";
             return Err(unsupported(message).with("type", clip(message_type)));
         };
-        let mut scope = Scope {
-            context: &self.context,
-            names: &mut self.names,
-            frame,
-            sent: None,
-            sequence: None,
-            out,
-        };
+        let mut scope = Scope::unnumbered((&self.context, &mut self.names), frame, out);
         exchange::message(kind, text, &mut self.trade_ids, &mut scope)
     }
 
     /// An answer to a request.
     fn answer(&mut self, request: &Request, text: &str, frame: &Frame, out: &mut Vec<Event>) -> Result<Decoded> {
-        let mut scope = Scope {
-            context: &self.context,
-            names: &mut self.names,
-            frame,
-            sent: None,
-            sequence: None,
-            out,
-        };
+        let mut scope = Scope::unnumbered((&self.context, &mut self.names), frame, out);
         rest::answer(request, text, &mut scope)?;
         Ok(match request.endpoint {
             Endpoint::NoMarketData => Decoded::Control,
@@ -185,14 +171,7 @@ impl Decoder {
             let row: Option<Vec<Cow<'_, str>>> = serde_json::from_str(text).ok();
             let row = row.filter(|row| !row.is_empty());
             let row = row.ok_or_else(|| unsupported(UNKNOWN_ANSWER))?;
-            let mut scope = Scope {
-                context: &self.context,
-                names: &mut self.names,
-                frame,
-                sent: None,
-                sequence: None,
-                out,
-            };
+            let mut scope = Scope::unnumbered((&self.context, &mut self.names), frame, out);
             return exchange::level3(&row, &mut scope);
         }
         let probe: wire::Probe<'_> = read(text)?;

@@ -22,7 +22,23 @@ pub(super) struct Scope<'s> {
     pub(super) out: &'s mut Vec<Event>,
 }
 
-impl Scope<'_> {
+impl<'a> Scope<'a> {
+    /// Of what is no message of Advanced Trade, which alone are numbered.
+    pub(super) fn unnumbered(
+        (context, names): (&'a VenueContext, &'a mut Names),
+        frame: &'a Frame,
+        out: &'a mut Vec<Event>,
+    ) -> Self {
+        Self {
+            context,
+            names,
+            frame,
+            sent: None,
+            sequence: None,
+            out,
+        }
+    }
+
     /// The symbol of a product; of one that the payload does not name, the context's.
     pub(super) fn symbol(&mut self, product: Option<&str>) -> Result<Symbol> {
         match (product, self.context.symbol) {

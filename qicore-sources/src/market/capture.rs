@@ -237,6 +237,9 @@ impl Writer {
                 return;
             }
             self.waiting.fetch_sub(record.bytes(), Ordering::Relaxed);
+            if let Record::Answer(answer, true) = &record {
+                self.instruments.push(answer.clone());
+            }
             if self.again.is_some_and(|again| Instant::now() < again) {
                 self.left_out.fetch_add(1, Ordering::Relaxed);
                 continue;
@@ -256,9 +259,6 @@ impl Writer {
     }
 
     fn write(&mut self, record: &Record) -> Result<()> {
-        if let Record::Answer(answer, true) = record {
-            self.instruments.push(answer.clone());
-        }
         let lost = self.left_out.swap(0, Ordering::Relaxed);
         let config = self.config.clone();
         let full = |open: &Open| open.bytes >= config.file_bytes || open.since.elapsed() >= config.file_age;

@@ -42,31 +42,34 @@ step "each feature alone"
 step "tests"
 cargo test --quiet --workspace --all-features
 
+# What hangs is told, and not waited for until CI gives up. With a time for each: the longest takes three minutes.
+example() { timeout 600 "$built/examples/$1" || { echo "the example $1 has failed, or not ended" >&2; return 1; }; }
+
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features
 
 # Programs are those that the tests were built with: another set of features would build all of it again.
 step "quickstart"
-"$built/examples/quickstart"
+example quickstart
 
 for store in timescale clickhouse; do
   step "example: $store"
-  "$built/examples/$store"
+  example "$store"
   # Again, where all is known.
-  told=$("$built/examples/$store")
+  told=$(example "$store")
   [[ $told = "0 rows written"* ]] || { echo "the second run wrote rows again: $told" >&2; exit 1; }
 done
 
 for flow in analytical backfill_flow; do
   step "example: $flow"
-  "$built/examples/$flow"
+  example "$flow"
 done
 # What is in the topics any client can read.
 kcat -b "$QICORE_KAFKA_BROKERS" -C -e -q -c 1 -t ohlcv-validated | grep -q '"type":"candle".*"validated_at"' ||
   { echo "kcat reads no validated candle" >&2; exit 1; }
 
 step "crash campaigns, and beside them the example realtime, which takes as long as its recordings"
-"$built/examples/realtime" >"$services/realtime.out" 2>&1 &
+example realtime >"$services/realtime.out" 2>&1 &
 realtime=$!
 export QICORE_PROGRAM=$built/qicore
 ./scripts/crash-campaign.sh files 4

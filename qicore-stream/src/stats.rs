@@ -25,6 +25,9 @@ impl Count {
     }
 }
 
+/// The lag of a lane where it is not known.
+const UNKNOWN: u64 = u64::MAX;
+
 /// Counts of one lane.
 #[derive(Debug)]
 pub(crate) struct LaneCounts {
@@ -32,7 +35,6 @@ pub(crate) struct LaneCounts {
     pub(crate) control: Count,
     pub(crate) rejected: Count,
     pub(crate) offset: AtomicU64,
-    /// `u64::MAX` where it is not known.
     lag: AtomicU64,
     read: [Count; KINDS],
     written: [Count; KINDS],
@@ -47,7 +49,7 @@ impl Default for LaneCounts {
             control: Count::default(),
             rejected: Count::default(),
             offset: AtomicU64::default(),
-            lag: AtomicU64::new(u64::MAX),
+            lag: AtomicU64::new(UNKNOWN),
             read: Default::default(),
             written: Default::default(),
             checksums_ok: Count::default(),
@@ -95,7 +97,7 @@ impl LaneCounts {
             control: self.control.get(),
             rejected: self.rejected.get(),
             offset: self.offset.load(Relaxed),
-            lag: Some(self.lag.load(Relaxed)).filter(|lag| *lag < u64::MAX),
+            lag: Some(self.lag.load(Relaxed)).filter(|lag| *lag != UNKNOWN),
             read: table(&self.read),
             written: table(&self.written),
             checksums_ok: self.checksums_ok.get(),
@@ -225,10 +227,15 @@ impl Counts {
         self.finished_before.add(usize::from(!lanes.contains_key(lane)));
     }
 
+    /// Takes note of how far the source says it is. A lane that it tells nothing of is not its own any more.
     pub(crate) fn progressed(&self, progress: Option<Progress>, lags: Vec<(Lane, u64)>) {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        for counts in lanes.values() {
+            counts.lag.store(UNKNOWN, Relaxed);
+        }
         for (lane, lag) in lags {
-            self.lane(&lane).lag.store(lag, Relaxed);
+            lanes.entry(lane).or_default().lag.store(lag, Relaxed);
         }
     }
 

@@ -107,8 +107,8 @@ pub trait Source: Send {
     /// The next batch of any lane; `None` when the source is exhausted, with every lane ended.
     ///
     /// Must be cancel-safe: the future may be dropped at any await, and the next call goes on without loss. It is
-    /// dropped whenever something is to be committed, so what is under way (a request) is kept in `self`, or it never
-    /// ends.
+    /// dropped whenever something is to be committed, and now and then while nothing comes, so what is under way (a
+    /// request) is kept in `self`, or it never ends.
     async fn next_batch(&mut self, limit: BatchLimit) -> Result<Option<Batch>>;
 
     /// The decoder of a lane whose batches hold frames; asked once, before its first batch is decoded.
@@ -136,7 +136,7 @@ pub trait Source: Send {
         None
     }
 
-    /// How many messages each lane is behind, where that is known.
+    /// How many messages each lane is behind, where that is known. Asked after each batch, and now and then while none comes.
     fn lag(&self) -> Vec<(Lane, u64)> {
         Vec::new()
     }

@@ -168,6 +168,27 @@ async fn a_slow_store_keeps_the_membership() {
     assert!(stats.elapsed > Duration::from_secs(8), "{:?}", stats.elapsed);
 }
 
+/// Who starts where everything is read, and has nothing to give, tells that too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_without_work_is_not_behind() {
+    let broker = servers::kafka().await;
+    let (topic, events) = filled(&broker, 2, 50).await;
+    let mut source = config(&broker, &topic, Some(&servers::unique("group")));
+    source.until = Until::Never;
+    for expected in [events.as_slice(), &[]] {
+        let memory = Memory::new();
+        let run = pipeline("worker", source.clone(), memory.clone());
+        let run = run.build().unwrap().start();
+        until("nothing is left", async || {
+            memory.events().len() >= expected.len() && run.stats().total().lag == Some(0)
+        })
+        .await;
+        run.stop();
+        run.wait().await.unwrap();
+        assert_same(&memory.events(), expected);
+    }
+}
+
 /// Takes a second for each delivery.
 struct Slow(Memory);
 

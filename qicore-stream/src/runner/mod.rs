@@ -61,7 +61,14 @@ enum Turn {
     Done(Done),
     Failed(Error),
     Batch(Result<Option<Batch>>),
+    /// Nothing has come for a while.
+    Quiet,
 }
+
+/// How long nothing comes until the source is asked how far it is; it doubles up to the longest. A source gives no batch when it
+/// learns that there is no more, so what it told with the last one may not hold any longer.
+const QUIET: Duration = Duration::from_millis(250);
+const LONGEST_QUIET: Duration = Duration::from_secs(4);
 
 /// How a task of a lane has ended.
 type Done = Result<(Lane, Result<()>), JoinError>;
@@ -171,7 +178,7 @@ impl Runner {
         let options = &self.shared.options;
         let limit = BatchLimit::new(options.read_items, options.read_bytes);
         let commits = Arc::clone(&self.shared.commits);
-        let mut failures = 0;
+        let (mut failures, mut quiet) = (0, QUIET);
         loop {
             let turn = tokio::select! {
                 biased;
@@ -180,6 +187,7 @@ impl Runner {
                 Some(done) = self.tasks.join_next() => Turn::Done(done),
                 error = self.tables.failed() => Turn::Failed(error),
                 batch = self.source.next_batch(limit) => Turn::Batch(batch),
+                () = tokio::time::sleep(quiet) => Turn::Quiet,
             };
             match turn {
                 Turn::Stop => return Ok(()),
@@ -187,9 +195,13 @@ impl Runner {
                 Turn::Done(done) => self.done(done)?,
                 Turn::Failed(error) => return Err(error),
                 Turn::Batch(Ok(Some(batch))) => {
-                    failures = 0;
+                    (failures, quiet) = (0, QUIET);
                     self.dispatch(batch).await?;
-                    self.shared.counts.progressed(self.source.progress(), self.source.lag());
+                    self.progressed();
+                }
+                Turn::Quiet => {
+                    quiet = (quiet * 2).min(LONGEST_QUIET);
+                    self.progressed();
                 }
                 Turn::Batch(Ok(None)) => return Ok(()),
                 Turn::Batch(Err(error)) => {
@@ -203,6 +215,10 @@ impl Runner {
                 }
             }
         }
+    }
+
+    fn progressed(&self) {
+        self.shared.counts.progressed(self.source.progress(), self.source.lag());
     }
 
     async fn commit(&mut self) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod faults;
+mod lag;
 mod rejects;
 mod store;
 

@@ -220,20 +220,6 @@ impl Reader {
         }
     }
 
-    /// All events that there are.
-    pub(super) async fn all(&mut self) -> Result<Vec<Event>> {
-        let mut all = Vec::new();
-        loop {
-            let (batch, _) = self.next().await?;
-            if let Content::Events(mut events, _) = batch.content {
-                all.append(&mut events);
-            }
-            if batch.end.is_some() {
-                return Ok(all);
-            }
-        }
-    }
-
     /// Bars whose time has just passed may come yet, and trades that are known to be there, for a while.
     fn is_over(&self) -> bool {
         match (self.range.stream.channel, self.range.to.id) {

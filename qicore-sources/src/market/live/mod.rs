@@ -3,7 +3,7 @@
 mod losses;
 mod mend;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use qicore_data::{Batch, BatchLimit, Event, Frame, GapReason, Lane, Position, Progress, Result, Resume, Timestamp};
@@ -44,7 +44,6 @@ pub(super) struct Live {
     connecting: Option<Box<Connecting>>,
     /// What comes before anything else.
     catch_up: Option<CatchUp>,
-    caught_up: VecDeque<Batch>,
     reports: mpsc::Receiver<Posted>,
     out: Out,
     /// Messages that cannot be decoded.
@@ -115,8 +114,7 @@ impl Live {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             books: Books::new(client.protocol.book_repair()),
-            catch_up: CatchUp::begin(behind, from_start, held),
-            caught_up: VecDeque::new(),
+            catch_up: CatchUp::begin(behind, from_start, &held)?,
             fetches: Fetches::new(client.clone(), config.parallel),
             client,
             lane,
@@ -144,11 +142,10 @@ impl Live {
     /// See [`Source::next_batch`](qicore_data::Source::next_batch).
     pub(super) async fn next_batch(&mut self, limit: BatchLimit) -> Result<Batch> {
         if let Some(catch_up) = &mut self.catch_up {
-            self.caught_up = catch_up.done().await?.into();
+            if let Some(batch) = catch_up.next().await? {
+                return Ok(batch);
+            }
             self.catch_up = None;
-        }
-        if let Some(batch) = self.caught_up.pop_front() {
-            return Ok(batch);
         }
         if let Some(batch) = self.history().await? {
             return Ok(batch);
@@ -183,9 +180,10 @@ impl Live {
         }
     }
 
-    /// How far the history is that comes before what is live.
+    /// How far that is which comes before what is live.
     pub(super) fn progress(&self) -> Option<Progress> {
-        self.merged.as_ref().map(Merged::progress)
+        let history = self.merged.as_ref().map(Merged::progress);
+        self.catch_up.as_ref().map(CatchUp::progress).or(history)
     }
 
     /// What there is to give. All of it, since the position says what comes after all of it.

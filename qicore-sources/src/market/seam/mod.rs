@@ -298,6 +298,23 @@ impl Seam {
         }
     }
 
+    /// Has a stream stand where it does, but for stretches that are missing before. If the last of them reaches up to there, it is
+    /// where the stream goes on.
+    pub(crate) fn lacks(&mut self, stream: Stream, mut stretches: Vec<(Mark, Mark)>) {
+        let found = self.streams.iter_mut().find(|(plan, _)| plan.stream == stream);
+        let Some((joint, mut place)) = found.and_then(|(_, joint)| joint.place().map(|place| (joint, place))) else {
+            return;
+        };
+        let stands = mark((place.id, place.time));
+        if let Some((from, _)) = stretches.pop_if(|(_, to)| *to == stands) {
+            (place.id, place.time) = ends(from);
+        }
+        place
+            .holes
+            .extend(stretches.into_iter().map(|(from, to)| [ends(from), ends(to)]));
+        joint.resume(&place);
+    }
+
     /// Time passes: overdue candles, and streams that are silent since a connection came back.
     pub(crate) fn tick(&mut self, now: Timestamp, out: &mut Out) {
         self.streams.iter_mut().for_each(|(_, joint)| joint.tick(now, out));

@@ -160,10 +160,40 @@ trait Joint: std::fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Seam {
     streams: Vec<(Plan, Box<dyn Joint>)>,
+    /// What was last written of each of them: of a thousand streams few have moved since.
+    written: Vec<Written>,
     /// When the last live event came.
     at: Timestamp,
     /// Since when there is something.
     since: Timestamp,
+}
+
+/// Where a stream stands, and as the text of a position.
+#[derive(Debug, Default)]
+struct Written {
+    place: Option<Place>,
+    text: String,
+}
+
+impl Written {
+    fn update(&mut self, stream: Stream, place: Option<Place>) {
+        if self.place == place {
+            return;
+        }
+        self.text.clear();
+        if let Some(Place { id, time, holes }) = &place {
+            let text = &mut self.text;
+            let _ = write!(text, "\"{stream}\":{{\"time\":{time}");
+            if let Some(id) = id {
+                let _ = write!(text, ",\"id\":{id}");
+            }
+            if !holes.is_empty() {
+                let _ = write!(text, ",\"holes\":{}", serde_json::to_string(holes).unwrap_or_default());
+            }
+            text.push('}');
+        }
+        self.place = place;
+    }
 }
 
 /// The form of [`Seam::detail`].
@@ -190,8 +220,10 @@ impl Seam {
                 _ => None,
             }
         };
+        let streams: Vec<_> = plans.iter().filter_map(|plan| Some((*plan, joint(plan)?))).collect();
         Self {
-            streams: plans.iter().filter_map(|plan| Some((*plan, joint(plan)?))).collect(),
+            written: streams.iter().map(|_| Written::default()).collect(),
+            streams,
             at: Timestamp::now(),
             since: since.unwrap_or_else(Timestamp::now),
         }
@@ -321,28 +353,20 @@ impl Seam {
     }
 
     /// Where all streams stand: enough to go on in another process.
-    pub(crate) fn detail(&self) -> Arc<str> {
-        let mut text = String::with_capacity(64 * self.streams.len() + 48);
-        let _ = write!(
-            text,
-            "{{\"at\":{},\"since\":{},\"streams\":{{",
-            self.at.nanos(),
-            self.since.nanos()
-        );
-        let mut comma = "";
-        for (plan, joint) in &self.streams {
-            let Some(Place { id, time, holes }) = joint.place() else {
-                continue;
-            };
-            let _ = write!(text, "{comma}\"{}\":{{\"time\":{time}", plan.stream);
-            if let Some(id) = id {
-                let _ = write!(text, ",\"id\":{id}");
+    pub(crate) fn detail(&mut self) -> Arc<str> {
+        for ((plan, joint), written) in self.streams.iter().zip(&mut self.written) {
+            written.update(plan.stream, joint.place());
+        }
+        let length: usize = self.written.iter().map(|written| written.text.len() + 1).sum();
+        let mut text = String::with_capacity(length + 80);
+        let (at, since) = (self.at.nanos(), self.since.nanos());
+        let _ = write!(text, "{{\"at\":{at},\"since\":{since},\"streams\":{{");
+        let told = self.written.iter().filter(|written| written.place.is_some());
+        for (number, written) in told.enumerate() {
+            if number > 0 {
+                text.push(',');
             }
-            if !holes.is_empty() {
-                let _ = write!(text, ",\"holes\":{}", serde_json::to_string(&holes).unwrap_or_default());
-            }
-            text.push('}');
-            comma = ",";
+            text.push_str(&written.text);
         }
         text.push_str("}}");
         text.into()

@@ -113,7 +113,7 @@ impl Bench {
             sent: !polled,
         };
         let make = move || Seam::new(&[plan], rules, since.map(at));
-        let seam = make();
+        let mut seam = make();
         Self {
             stored: (seam.detail().to_string(), 0),
             seam,

@@ -227,9 +227,12 @@ impl Counts {
         self.finished_before.add(usize::from(!lanes.contains_key(lane)));
     }
 
-    /// Takes note of how far the source says it is. A lane that it tells nothing of is not its own any more.
-    pub(crate) fn progressed(&self, progress: Option<Progress>, lags: Vec<(Lane, u64)>) {
+    pub(crate) fn progressed(&self, progress: Option<Progress>) {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
+    /// Takes note of how far behind lanes are: those that are told of, and no others.
+    pub(crate) fn lag(&self, lags: Vec<(Lane, u64)>) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         for counts in lanes.values() {
             counts.lag.store(UNKNOWN, Relaxed);

@@ -1,5 +1,6 @@
-# Live sources of three venues, each with random trouble of its own, into Parquet files: the workers are killed again and
-# again, and what is stored is compared with what the venues know to be true. Sourced by crash-campaign.sh.
+# Live sources of three venues, each with random trouble of its own, into two sinks that are seldom equally far, and half-way
+# into a third: the workers are killed again and again, and what each has stored is compared with what the venues know to be
+# true. Sourced by crash-campaign.sh.
 # shellcheck shell=bash
 campaign_features=parquet
 declare -A venue_pids=() venue_urls=()
@@ -46,10 +47,18 @@ candle_grace = "1s"
 verify_after = "300ms"
 reconnect = { first_pause = "20ms", longest_pause = "200ms" }
 net.retry = { first_pause = "20ms", longest_pause = "200ms", timeout = "2s" }
+TOML
+  sink_of "$1" parquet parquet 300ms
+  sink_of "$1" slow jsonl 1500ms
+}
+
+sink_of() { # VENUE NAME TYPE ROTATE_AFTER
+  cat <<TOML
 [[sink]]
-type = "parquet"
-path = "$work/$1/parquet"
-rotate_after = "300ms"
+name = "$2"
+type = "$3"
+path = "$work/$1/$2"
+rotate_after = "$4"
 TOML
 }
 
@@ -73,6 +82,9 @@ campaign_round() { # ROUND
     pipeline_of "$venue" "${symbols[$venue]}" >"$work/$venue.toml"
   done
   for kill in $(seq 12); do
+    if [ "$kill" = 6 ]; then
+      for venue in "${!workers[@]}"; do sink_of "$venue" late jsonl 500ms >>"$work/$venue.toml"; done
+    fi
     start_workers
     sleep "$((RANDOM % 3)).$(printf '%03d' $((RANDOM % 900 + 100)))"
     for venue in "${!workers[@]}"; do
@@ -100,7 +112,7 @@ campaign_round() { # ROUND
   venue_pids=()
 }
 
-# What is stored, against what the venue tells of the same stretch.
+# What each sink has stored, against what the venue tells of the same stretch.
 compare_venue() { # ROUND VENUE
   cat >"$work/read.toml" <<TOML
 name = "read"
@@ -112,8 +124,11 @@ type = "jsonl"
 path = "$work/$2/rows"
 TOML
   "$qicore" run --quiet "$work/read.toml"
-  python3 scripts/campaigns/venues_truth.py "${venue_urls[$2]}" "$from" "$work/$2/rows" "$work/found" "$work/expected"
-  LC_ALL=C sort -o "$work/found" "$work/found"
-  LC_ALL=C sort -o "$work/expected" "$work/expected"
-  compare "$1" "$2"
+  local rows
+  for rows in rows slow late; do
+    python3 scripts/campaigns/venues_truth.py "${venue_urls[$2]}" "$from" "$work/$2/$rows" "$work/found" "$work/expected"
+    LC_ALL=C sort -o "$work/found" "$work/found"
+    LC_ALL=C sort -o "$work/expected" "$work/expected"
+    compare "$1" "$2"
+  done
 }

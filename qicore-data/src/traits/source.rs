@@ -46,6 +46,8 @@ pub struct SourceCapabilities {
     pub finite: bool,
     /// Several processes read it together, and its lanes go from one to another (a consumer group).
     pub shared: bool,
+    /// It tells its [lag](Source::lag), and is asked for it while nothing comes too.
+    pub tells_lag: bool,
 }
 
 impl SourceCapabilities {
@@ -74,6 +76,13 @@ impl SourceCapabilities {
     #[must_use]
     pub fn shared(mut self) -> Self {
         self.shared = true;
+        self
+    }
+
+    /// A source that tells its [lag](Source::lag).
+    #[must_use]
+    pub fn tells_lag(mut self) -> Self {
+        self.tells_lag = true;
         self
     }
 }
@@ -107,8 +116,8 @@ pub trait Source: Send {
     /// The next batch of any lane; `None` when the source is exhausted, with every lane ended.
     ///
     /// Must be cancel-safe: the future may be dropped at any await, and the next call goes on without loss. It is
-    /// dropped whenever something is to be committed, and now and then while nothing comes, so what is under way (a
-    /// request) is kept in `self`, or it never ends.
+    /// dropped whenever something is to be committed, or a lag is asked for, so what is under way (a request) is kept in
+    /// `self`, or it never ends.
     async fn next_batch(&mut self, limit: BatchLimit) -> Result<Option<Batch>>;
 
     /// The decoder of a lane whose batches hold frames; asked once, before its first batch is decoded.
@@ -136,7 +145,8 @@ pub trait Source: Send {
         None
     }
 
-    /// How many messages each lane is behind, where that is known. Asked after each batch, and now and then while none comes.
+    /// How many messages each lane is behind, where that is known. A source that [tells](SourceCapabilities::tells_lag) it is
+    /// asked after each batch, and now and then while none comes.
     fn lag(&self) -> Vec<(Lane, u64)> {
         Vec::new()
     }

@@ -294,7 +294,7 @@ impl Lanes {
         let lag = |(place, state): (&TopicPartition, &State)| match state {
             // Behind the last message there may be the mark of a transaction.
             State::Running(reader) if reader.at_end => Some((reader.lane.clone(), 0)),
-            State::Running(reader) => {
+            State::Running(reader) | State::Starting(reader, LookUp { goes_on: true, .. }) => {
                 let end = ends.get(place)?;
                 Some((reader.lane.clone(), end.saturating_sub(reader.next)))
             }

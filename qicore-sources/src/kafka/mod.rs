@@ -117,7 +117,7 @@ impl Source for KafkaTopics {
     }
 
     fn capabilities(&self) -> SourceCapabilities {
-        let capabilities = SourceCapabilities::default().replayable();
+        let capabilities = SourceCapabilities::default().replayable().tells_lag();
         let capabilities = match self.config.group {
             Some(_) => capabilities.shared(),
             None => capabilities,

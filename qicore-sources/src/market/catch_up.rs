@@ -1,9 +1,10 @@
 //! What some sinks have and others do not, when a live market goes on.
 //!
 //! A killed process leaves its sinks at different positions. What lies between two of them was live when the farther one got
-//! it, and is history now: it is asked for, and given offsets between theirs and at last that of the farther position, so
-//! that who has it passes over it.
+//! it, and is history now: it is asked for, of all streams in one order, and given offsets between theirs and at last that of
+//! the farther position, so that who has it passes over it.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,24 +17,17 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::client::Client;
-use super::history::{Progressing, Reader, progress};
-use super::seam::{Plan, Rules, Seam};
-use crate::venue::{Mark, Range, Stream};
+use super::history::progress;
+use super::merged::{Merged, Way};
+use super::seam::{Plan, Rules, Seam, Standing};
+use crate::venue::{Mark, Stream};
 
 /// Reads what lies between the positions of sinks.
 #[derive(Debug)]
 pub(super) struct CatchUp {
-    stretches: Vec<Progressing>,
-    told: mpsc::Receiver<Told>,
+    progress: Progress,
+    told: mpsc::Receiver<(Batch, Progress)>,
     task: JoinSet<Result<()>>,
-}
-
-/// What has been read.
-#[derive(Debug)]
-struct Told {
-    batch: Batch,
-    /// How far the stretches are that it is of.
-    at: Vec<(usize, Timestamp)>,
 }
 
 /// What catching up needs to know.
@@ -56,54 +50,44 @@ impl CatchUp {
     /// Begins to read what lies between checkpoints, the lowest first; before the first what a sink that holds nothing is to
     /// have.
     pub(super) fn begin(behind: Behind, from_start: bool, held: &[Arc<Checkpoint>]) -> Result<Option<Self>> {
-        let mut steps = Vec::new();
-        if from_start && let Some(first) = held.first() {
-            steps.push(behind.step(&behind.start(first)?, 0, first)?);
-        }
-        for pair in held.windows(2) {
-            steps.push(behind.step(&behind.seam(&pair[0])?, pair[0].position.offset, &pair[1])?);
-        }
+        let steps = behind.steps(from_start, held)?;
         if steps.is_empty() {
             return Ok(None);
         }
-        let mut stretches = Vec::new();
-        for left in steps.iter_mut().flat_map(|step| &mut step.left) {
-            left.number = stretches.len();
-            stretches.extend(left.ranges().map(|range| Progressing {
-                range,
-                at: range.from.time,
-            }));
-        }
+        let all = progress(steps.iter().flat_map(|step| &step.left).map(Way::progressing));
         let (sender, told) = mpsc::channel(1);
         let mut task = JoinSet::new();
         task.spawn(async move {
+            let mut done = 0;
             for step in steps {
-                step.read(&behind, &sender).await?;
+                done = step.read(&behind, Progress { done, ..all }, &sender).await?;
             }
             Ok(())
         });
-        Ok(Some(Self { stretches, told, task }))
+        Ok(Some(Self {
+            progress: all,
+            told,
+            task,
+        }))
     }
 
     /// The next batch; `None` when all sinks are equally far. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Option<Batch>> {
-        let Some(Told { batch, at }) = self.told.recv().await else {
-            let failed = |message: String| Err(Error::new(ErrorKind::Internal, "market.catch_up", message));
-            return match self.task.join_next().await {
-                Some(Ok(ended)) => ended.map(|()| None),
-                Some(Err(error)) => failed(error.to_string()),
-                None => failed("what the sinks lack could not be read".to_owned()),
-            };
-        };
-        for (stretch, at) in at {
-            self.stretches[stretch].at = at;
+        if let Some((batch, progress)) = self.told.recv().await {
+            self.progress = progress;
+            return Ok(Some(batch));
         }
-        Ok(Some(batch))
+        let failed = |message: String| Err(Error::new(ErrorKind::Internal, "market.catch_up", message));
+        match self.task.join_next().await {
+            Some(Ok(ended)) => ended.map(|()| None),
+            Some(Err(error)) => failed(error.to_string()),
+            None => failed("what the sinks lack could not be read".to_owned()),
+        }
     }
 
     /// How far it is.
     pub(super) fn progress(&self) -> Progress {
-        progress(self.stretches.iter())
+        self.progress
     }
 }
 
@@ -114,171 +98,178 @@ struct Step {
     offset: u64,
     /// When something was last heard at the lower position.
     at: Timestamp,
-    left: Vec<Left>,
+    /// What is not read yet.
+    left: Vec<Way>,
+    /// Of what nothing is had, and has to be told to be missing.
+    lost: Vec<Symbol>,
     higher: Arc<Checkpoint>,
-}
-
-/// What a stream has put out between two positions and is not read yet.
-#[derive(Debug)]
-struct Left {
-    plan: Plan,
-    stretches: VecDeque<(Mark, Mark)>,
-    /// Of the first stretch.
-    number: usize,
+    standing: Standing,
 }
 
 impl Step {
-    /// Tells page after page, with positions that another run can go on from: those streams that are read stand where they do
-    /// at the higher position, and the others have holes before that. The last of it has the higher position itself.
-    async fn read(mut self, behind: &Behind, told: &mpsc::Sender<Told>) -> Result<()> {
+    /// Tells page after page, with positions that another run can go on from: what is not read yet is missing there from where
+    /// the streams stand at the higher position. The last of it has the higher position itself.
+    async fn read(mut self, behind: &Behind, all: Progress, told: &mpsc::Sender<(Batch, Progress)>) -> Result<u64> {
         let end = self.higher.position.offset;
-        let (mut events, mut at) = (Vec::new(), Vec::new());
-        for stream in 0..self.left.len() {
-            while let Some(mut reader) = self.left[stream].reader(behind) {
-                loop {
-                    let (batch, time) = reader.next().await?;
-                    let over = batch.end.is_some();
-                    if let Content::Events(more, _) = batch.content {
-                        events.extend(more);
-                    }
-                    at.push((self.left[stream].number, time));
-                    self.left[stream].is_read_to(reader.at(), over);
-                    // There are as many offsets as the lane had events. Where the venue tells more now, the last takes them.
-                    if !events.is_empty() && self.offset + 1 < end {
-                        self.offset += 1;
-                        let detail = self.detail(behind)?;
-                        let position = Position::at(self.offset).with_detail(detail);
-                        let batch = behind.batch(std::mem::take(&mut events), position);
-                        let at = std::mem::take(&mut at);
-                        if told.send(Told { batch, at }).await.is_err() {
-                            return Ok(());
-                        }
-                    }
-                    if over {
-                        break;
-                    }
-                }
+        let mut merged = Merged::begin(&behind.client, behind.rules, behind.parallel, self.left.clone());
+        let mut events = Vec::new();
+        let at = |merged: &Merged| Progress {
+            done: all.done + merged.progress().done,
+            ..all
+        };
+        while let Some(given) = merged.next().await? {
+            events.extend(given.events);
+            for (stream, mark) in given.marks {
+                let left = self.left.iter_mut().filter(|left| left.plan.stream == stream);
+                left.for_each(|left| left.is_read_to(mark));
+            }
+            // There are as many offsets as the lane had events. Where the venue tells more now, the last takes them.
+            if self.offset + 1 < end {
+                self.offset += 1;
+                let position = Position::at(self.offset).with_detail(self.detail()?);
+                let batch = behind.batch(std::mem::take(&mut events), position);
+                // Who does not listen any more ends this task.
+                let _ = told.send((batch, at(&merged))).await;
             }
         }
-        events.extend(self.lost(behind)?);
+        events.extend(self.lost(behind.rules));
         let batch = behind.batch(events, self.higher.position.clone());
-        let _ = told.send(Told { batch, at }).await;
-        Ok(())
+        let _ = told.send((batch, at(&merged))).await;
+        Ok(at(&merged).done)
     }
 
     /// Where all streams stand.
-    fn detail(&self, behind: &Behind) -> Result<Arc<str>> {
-        let mut seam = behind.seam(&self.higher)?;
+    fn detail(&self) -> Result<Arc<str>> {
+        let mut standing = self.standing.clone().between(self.at);
         for left in &self.left {
-            seam.lacks(left.plan.stream, left.stretches.iter().copied().collect());
+            standing.lacks(left.plan.stream, left.stretches.iter().copied().collect());
         }
-        seam.heard(self.at);
-        Ok(seam.detail())
+        standing.detail()
     }
 
-    /// Of what no venue keeps, that it is missing.
-    fn lost(&self, behind: &Behind) -> Result<Vec<Event>> {
-        let mut told: Vec<Symbol> = Vec::new();
-        for plan in behind.plans.iter().filter(|plan| !plan.stream.channel.is_kept()) {
-            if !told.contains(&plan.stream.symbol) {
-                told.push(plan.stream.symbol);
-            }
-        }
+    /// What is missing: told on the way to where a sink was live, once.
+    fn lost(&self, rules: Rules) -> impl Iterator<Item = Event> {
         let gap = Gap {
             from: self.at,
-            to: behind.seam(&self.higher)?.at(),
+            to: self.standing.at(),
             reason: GapReason::Disconnect,
             missed: None,
         };
-        let Rules { exchange, source, .. } = behind.rules;
-        let event = |symbol| Event::new(exchange, symbol, gap.to, source, gap.clone());
-        Ok(told.into_iter().map(event).collect())
+        let lost = self.lost.iter().filter(|_| !self.standing.is_between());
+        lost.map(move |symbol| Event::new(rules.exchange, *symbol, gap.to, rules.source, gap.clone()))
     }
 }
 
-impl Left {
-    fn ranges(&self) -> impl Iterator<Item = Range> {
-        let stream = self.plan.stream;
-        self.stretches.iter().map(move |(from, to)| Range {
-            stream,
-            from: *from,
-            to: *to,
-        })
-    }
-
-    /// Reads the first stretch.
-    fn reader(&self, behind: &Behind) -> Option<Reader> {
-        let range = self.ranges().next()?;
-        let mut seam = Seam::new(&[self.plan], behind.rules, None);
-        seam.start(range.stream, range.from);
-        let (client, lane) = (behind.client.clone(), behind.lane.clone());
-        Some(Reader::new(client, lane, (self.plan, range), seam, behind.parallel, 0))
-    }
-
-    /// The first stretch is read up to a mark, or over.
-    fn is_read_to(&mut self, mark: Mark, over: bool) {
-        if over {
+impl Way {
+    /// What lies before a mark is read.
+    fn is_read_to(&mut self, mark: Mark) {
+        while let Some((from, to)) = self.stretches.front_mut() {
+            if to.is_after(&mark) {
+                if !from.is_after(&mark) {
+                    *from = mark;
+                }
+                return;
+            }
             self.stretches.pop_front();
-            self.number += 1;
-        } else if let Some((from, _)) = self.stretches.front_mut() {
-            *from = mark;
         }
     }
 }
 
 impl Behind {
+    fn steps(&self, from_start: bool, held: &[Arc<Checkpoint>]) -> Result<Vec<Step>> {
+        let standings: Result<Vec<_>> = held.iter().map(|checkpoint| self.standing(checkpoint)).collect();
+        let standings = standings.map_err(|error| error.with("lane", &self.lane))?;
+        let mut steps = Vec::new();
+        if from_start && let (Some(first), Some(standing)) = (held.first(), standings.first()) {
+            steps.push(self.first_step(first, standing));
+        }
+        for (held, standings) in held.windows(2).zip(standings.windows(2)) {
+            self.check(&standings[0], &standings[1])?;
+            let begins = self.from.unwrap_or(standings[0].at());
+            let mut step = self.step(&standings[0], begins, &held[1], &standings[1]);
+            step.offset = held[0].position.offset;
+            steps.push(step);
+        }
+        Ok(steps)
+    }
+
+    /// For a sink that holds nothing. One that is new to an old pipeline is not given all of its life, but told so.
+    fn first_step(&self, lowest: &Arc<Checkpoint>, standing: &Standing) -> Step {
+        let since = standing.since();
+        let asked = self.from.is_some() || standing.at().since(since) <= WITHIN;
+        if asked {
+            return self.step(&Standing::new(since), since, lowest, standing);
+        }
+        let mut lacks_all = standing.clone();
+        lacks_all.heard(since);
+        let mut step = self.step(&lacks_all, since, lowest, standing);
+        step.lost = symbols(self.plans.iter());
+        step
+    }
+
+    /// From one position to another. What the lower one does not know yet begins at a time.
+    fn step(&self, lower: &Standing, begins: Timestamp, higher: &Arc<Checkpoint>, standing: &Standing) -> Step {
+        let new = Seam::new(&self.plans, self.rules, Some(begins));
+        let way = |plan: &Plan| Way {
+            plan: *plan,
+            stretches: stretches(lower, standing, plan.stream, new.mark(plan.stream)),
+        };
+        Step {
+            offset: 0,
+            at: lower.at(),
+            left: self.plans.iter().map(way).collect(),
+            lost: symbols(self.plans.iter().filter(|plan| !plan.stream.channel.is_kept())),
+            higher: Arc::clone(higher),
+            standing: standing.clone(),
+        }
+    }
+
     fn batch(&self, events: Vec<Event>, position: Position) -> Batch {
         let offsets = Offsets::Each(vec![position.offset; events.len()]);
         Batch::new(self.lane.clone(), Content::Events(events, offsets), position)
     }
 
-    /// Where a sink stands that holds nothing. One that is new to an old pipeline is not given all of its life, but told so.
-    fn start(&self, lowest: &Checkpoint) -> Result<Seam> {
-        let after = self.seam(lowest)?;
-        let asked = self.from.is_some() || after.at().since(after.since()) <= WITHIN;
-        let mut start = Seam::new(&self.plans, self.rules, Some(after.since()));
-        if !asked {
-            for plan in &self.plans {
-                let mark = after.mark(plan.stream);
-                mark.into_iter().for_each(|mark| start.start(plan.stream, mark));
-            }
+    fn standing(&self, checkpoint: &Checkpoint) -> Result<Standing> {
+        match &checkpoint.position.detail {
+            Some(detail) => Standing::read(detail),
+            None => Ok(Standing::new(self.client.clock.now())),
         }
-        start.heard(after.since());
-        Ok(start)
     }
 
-    fn step(&self, before: &Seam, offset: u64, higher: &Arc<Checkpoint>) -> Result<Step> {
-        let after = self.seam(higher)?;
-        let left = |plan: &Plan| Left {
-            plan: *plan,
-            stretches: stretches(before, &after, plan.stream).into(),
-            number: 0,
+    /// A sink that was left out while others caught up may have what one behind a higher offset has not.
+    fn check(&self, lower: &Standing, higher: &Standing) -> Result<()> {
+        let ahead = |plan: &&Plan| {
+            let marks = lower.mark(plan.stream).zip(higher.mark(plan.stream));
+            marks.is_some_and(|(lower, higher)| lower.is_after(&higher))
         };
-        Ok(Step {
-            offset,
-            at: before.at(),
-            left: self.plans.iter().map(left).collect(),
-            higher: Arc::clone(higher),
-        })
-    }
-
-    fn seam(&self, checkpoint: &Checkpoint) -> Result<Seam> {
-        let mut seam = Seam::new(&self.plans, self.rules, None);
-        if let Some(detail) = &checkpoint.position.detail {
-            seam.resume(detail).map_err(|error| error.with("lane", &self.lane))?;
-        }
-        Ok(seam)
+        let Some(plan) = self.plans.iter().find(ahead) else {
+            return Ok(());
+        };
+        let message = "a sink is ahead of one that has a higher position: what each of them lacks cannot be told";
+        let advice = "was a sink left out for some runs? Start it anew, with nothing, or under another pipeline's name";
+        let error = Error::new(ErrorKind::Checkpoint, "market.catch_up", message).with("advice", advice);
+        Err(error.with("lane", &self.lane).with("stream", plan.stream))
     }
 }
 
+/// The symbols of streams, each once.
+fn symbols<'a>(plans: impl Iterator<Item = &'a Plan>) -> Vec<Symbol> {
+    let mut symbols = Vec::new();
+    for plan in plans {
+        if !symbols.contains(&plan.stream.symbol) {
+            symbols.push(plan.stream.symbol);
+        }
+    }
+    symbols
+}
+
 /// What a stream has put out between two positions: what was missing before the lower one, and what came from there on to
-/// the higher one, without what is still missing there. A stream that had nothing at the lower one begins at its time.
-fn stretches(before: &Seam, after: &Seam, stream: Stream) -> Vec<(Mark, Mark)> {
-    let Some(to) = after.mark(stream) else {
-        return Vec::new();
+/// the higher one, without what is still missing there. A stream that had nothing at the lower one begins at `new`.
+fn stretches(before: &Standing, after: &Standing, stream: Stream, new: Option<Mark>) -> VecDeque<(Mark, Mark)> {
+    let Some((from, to)) = before.mark(stream).or(new).zip(after.mark(stream)) else {
+        return VecDeque::new();
     };
-    let from = before.mark(stream).unwrap_or(Mark::at(before.at()));
-    let mut stretches = before.holes(stream);
+    let mut stretches: Vec<_> = before.holes(stream).collect();
     stretches.push((from, to));
     for (hole, end) in after.holes(stream) {
         let without = |(from, to): (Mark, Mark)| {
@@ -292,7 +283,14 @@ fn stretches(before: &Seam, after: &Seam, stream: Stream) -> Vec<(Mark, Mark)> {
         stretches = stretches.into_iter().flat_map(without).collect();
     }
     stretches.retain(|(from, to)| to.is_after(from));
-    stretches
+    stretches.sort_by(
+        |(one, _), (other, _)| match (one.is_after(other), other.is_after(one)) {
+            (true, _) => Ordering::Greater,
+            (_, true) => Ordering::Less,
+            _ => Ordering::Equal,
+        },
+    );
+    stretches.into()
 }
 
 #[cfg(test)]
@@ -300,71 +298,65 @@ mod tests {
     use super::*;
     use crate::venue::Channel;
 
-    fn plan() -> Plan {
-        let stream = Stream::new("BTC/USD".parse().unwrap(), Channel::Trades);
-        Plan {
-            stream,
-            of: stream,
-            sent: true,
-        }
+    fn trades() -> Stream {
+        Stream::new("BTC/USD".parse().unwrap(), Channel::Trades)
     }
 
-    fn seam(detail: &str) -> Seam {
-        let mut seam = Seam::new(&[plan()], super::super::seam::tests_rules(), None);
-        seam.resume(detail).unwrap();
-        seam
-    }
-
-    const BEFORE: &str = r#"{"at":5,"since":1,"streams":{"BTC/USD trades":{"time":1,"id":50,"holes":[[[10,1],[20,1]],[[30,1],[40,1]]]}}}"#;
+    const BEFORE: &str = r#"{"at":5,"since":1,"streams":{"BTC/USD trades":{"time":1,"id":50,"holes":[[[30,1],[40,1]],[[10,1],[20,1]]]}}}"#;
     const AFTER: &str = r#"{"at":9,"since":1,"streams":{"BTC/USD trades":{"time":2,"id":90,"holes":[[[15,1],[20,1]],[[70,2],[80,2]]]}}}"#;
+
+    fn standing(detail: &str) -> Standing {
+        Standing::read(detail).unwrap()
+    }
 
     #[test]
     fn what_one_position_has_and_another_has_not() {
-        let between = |before, after| stretches(&seam(before), &seam(after), plan().stream);
-        let ids = |stretches: Vec<(Mark, Mark)>| -> Vec<_> {
-            stretches.into_iter().map(|(from, to)| (from.id, to.id)).collect()
-        };
-        let some = |from, to| (Some(from), Some(to));
-        assert_eq!(
-            ids(between(BEFORE, AFTER)),
-            [some(10, 15), some(30, 40), some(50, 70), some(80, 90)]
-        );
-        let new = r#"{"at":5,"since":1,"streams":{}}"#;
+        let new = Mark::at(Timestamp::from_nanos(3));
+        let between = |before, after| stretches(&standing(before), &standing(after), trades(), Some(new));
+        let found: Vec<_> = between(BEFORE, AFTER)
+            .into_iter()
+            .map(|(from, to)| (from.id.unwrap(), to.id.unwrap()))
+            .collect();
+        assert_eq!(found, [(10, 15), (30, 40), (50, 70), (80, 90)]);
+        let nothing = r#"{"at":5,"since":1,"streams":{}}"#;
         let found = between(
-            new,
+            nothing,
             r#"{"at":9,"since":1,"streams":{"BTC/USD trades":{"time":7,"id":3}}}"#,
         );
-        let end = Mark::id(3, Timestamp::from_nanos(7));
-        assert_eq!(found, [(Mark::at(Timestamp::from_nanos(5)), end)]);
+        assert_eq!(found, [(new, Mark::id(3, Timestamp::from_nanos(7)))]);
+        assert!(between(BEFORE, nothing).is_empty());
     }
 
     /// Whoever goes on from a position in between is given what was left there; and if the farther sink is gone meanwhile,
     /// what that one lacks too.
     #[test]
     fn what_is_left_is_in_the_position() {
-        let after = seam(AFTER);
-        let mut left = Left {
-            plan: plan(),
-            stretches: stretches(&seam(BEFORE), &after, plan().stream).into(),
-            number: 0,
+        let (before, after, stream) = (standing(BEFORE), standing(AFTER), trades());
+        let plan = Plan {
+            stream,
+            of: stream,
+            sent: true,
+        };
+        let mut left = Way {
+            plan,
+            stretches: stretches(&before, &after, stream, None),
         };
         let mut positions = 0;
-        while let Some((from, to)) = left.stretches.front().copied() {
-            let mut kept = seam(AFTER);
-            kept.lacks(plan().stream, left.stretches.iter().copied().collect());
-            let kept = seam(&kept.detail());
-            assert_eq!(left.stretches, stretches(&kept, &after, plan().stream));
-            let holes = kept.holes(plan().stream);
-            assert!(after.holes(plan().stream).iter().all(|hole| holes.contains(hole)));
-            let goes_on = kept.mark(plan().stream).unwrap();
+        while let Some((from, _)) = left.stretches.front().copied() {
+            let mut kept = after.clone();
+            kept.lacks(stream, left.stretches.iter().copied().collect());
+            let kept = standing(&kept.detail().unwrap());
+            assert_eq!(left.stretches, stretches(&kept, &after, stream, None));
+            let holes: Vec<_> = kept.holes(stream).collect();
+            assert!(after.holes(stream).all(|hole| holes.contains(&hole)));
+            let goes_on = kept.mark(stream).unwrap();
             assert!(
                 holes.iter().all(|(_, to)| !to.is_after(&goes_on)),
                 "{holes:?} {goes_on:?}"
             );
-            let next = from.id.unwrap() + 3;
-            left.is_read_to(Mark::id(next, from.time), to.id <= Some(next));
+            left.is_read_to(Mark::id(from.id.unwrap() + 3, from.time));
             positions += 1;
         }
-        assert_eq!((positions, left.number), (2 + 4 + 7 + 4, 4));
+        assert_eq!(positions, 2 + 4 + 7 + 4);
     }
 }

@@ -31,26 +31,26 @@ pub(super) struct History {
 }
 
 /// How far a stream is.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Progressing {
     pub(super) range: Range,
     pub(super) at: Timestamp,
 }
 
 /// How far streams are together: in bars, where it is bars alone; else in seconds of market time.
-pub(super) fn progress<'a>(streams: impl Iterator<Item = &'a Progressing> + Clone) -> Progress {
+pub(super) fn progress(streams: impl Iterator<Item = Progressing> + Clone) -> Progress {
     let bar = |one: &Progressing| match one.range.stream.channel {
         Channel::Candles(timeframe) => timeframe.length(),
         _ => None,
     };
-    let bars = streams.clone().all(|one| bar(one).is_some());
+    let bars = streams.clone().all(|one| bar(&one).is_some());
     let count = |one: &Progressing, to: Timestamp| {
         let unit = bar(one).filter(|_| bars).unwrap_or(Duration::from_secs(1));
         (to.min(one.range.to.time).since(one.range.from.time).as_nanos() / unit.as_nanos()) as u64
     };
     Progress {
-        done: streams.clone().map(|one| count(one, one.at)).sum(),
-        total: Some(streams.map(|one| count(one, one.range.to.time)).sum()),
+        done: streams.clone().map(|one| count(&one, one.at)).sum(),
+        total: Some(streams.map(|one| count(&one, one.range.to.time)).sum()),
         unit: if bars { "candles" } else { "seconds of the market" },
     }
 }
@@ -121,7 +121,7 @@ impl History {
 
     /// See [`Source::progress`](qicore_data::Source::progress).
     pub(super) fn progress(&self) -> Progress {
-        progress(self.lanes.iter())
+        progress(self.lanes.iter().copied())
     }
 }
 

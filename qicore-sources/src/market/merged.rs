@@ -24,9 +24,15 @@ const TOLD_BY: Duration = Duration::from_secs(90);
 #[derive(Debug)]
 pub(super) struct Merged {
     streams: Vec<Reading>,
-    /// The end of it.
-    pub(super) to: Timestamp,
     _tasks: JoinSet<()>,
+}
+
+/// What is to be read of a stream.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    pub(super) plan: Plan,
+    /// In their order.
+    pub(super) stretches: VecDeque<(Mark, Mark)>,
 }
 
 /// A stream that is read.
@@ -54,58 +60,52 @@ pub(super) struct Given {
     pub(super) marks: Vec<(Stream, Mark)>,
 }
 
+impl Way {
+    /// From where a stream stands up to a time.
+    pub(super) fn up_to(to: Timestamp, plan: Plan, rules: Rules, seam: &Seam) -> Self {
+        let end = match plan.stream.channel {
+            Channel::Candles(timeframe) => Grid::new(timeframe, rules.candles.week).floor(to.saturating_sub(TOLD_BY)),
+            _ => to,
+        };
+        let from = seam.mark(plan.stream).filter(|from| from.time < end);
+        Self {
+            plan,
+            stretches: from.map(|from| (from, Mark::at(end))).into_iter().collect(),
+        }
+    }
+
+    /// All of it, at its beginning.
+    pub(super) fn progressing(&self) -> Progressing {
+        let nothing = Mark::at(Timestamp::UNKNOWN);
+        let range = Range {
+            stream: self.plan.stream,
+            from: self.stretches.front().map_or(nothing, |(from, _)| *from),
+            to: self.stretches.back().map_or(nothing, |(_, to)| *to),
+        };
+        Progressing {
+            range,
+            at: range.from.time,
+        }
+    }
+}
+
 impl Merged {
-    /// Begins to read what the streams have from where they stand up to a time.
-    pub(super) fn begin(
-        client: &Client,
-        plans: &[Plan],
-        rules: Rules,
-        parallel: usize,
-        seam: &Seam,
-        to: Timestamp,
-    ) -> Self {
+    /// Begins to read.
+    pub(super) fn begin(client: &Client, rules: Rules, parallel: usize, ways: Vec<Way>) -> Self {
         let mut tasks = JoinSet::new();
-        let mut streams = Vec::new();
-        for plan in plans {
-            let Some(from) = seam.mark(plan.stream) else { continue };
-            let end = match plan.stream.channel {
-                Channel::Candles(timeframe) => {
-                    Grid::new(timeframe, rules.candles.week).floor(to.saturating_sub(TOLD_BY))
-                }
-                _ => to,
-            };
-            if from.time >= end {
-                continue;
-            }
+        let begin = |way: Way| {
             let (sender, read) = mpsc::channel(1);
-            let range = Range {
-                stream: plan.stream,
-                from,
-                to: Mark::at(end),
-            };
-            let mut own = Seam::new(&[*plan], rules, None);
-            own.start(plan.stream, from);
-            let lane = Lane::new(plan.stream.to_string());
-            let mut reader = Reader::new(client.clone(), lane, (*plan, range), own, parallel, 0);
-            tasks.spawn(async move {
-                loop {
-                    let read = read_on(&mut reader).await;
-                    let over = read.as_ref().map_or(true, |read| read.until.is_none());
-                    if sender.send(read).await.is_err() || over {
-                        return;
-                    }
-                }
-            });
-            streams.push(Reading {
-                progress: Progressing { range, at: from.time },
+            let reading = Reading {
+                progress: way.progressing(),
                 read,
                 events: VecDeque::new(),
-                until: Some(from),
-            });
-        }
+                until: way.stretches.front().map(|(from, _)| *from),
+            };
+            tasks.spawn(read_all(client.clone(), rules, parallel, way, sender));
+            reading
+        };
         Self {
-            streams,
-            to,
+            streams: ways.into_iter().map(begin).collect(),
             _tasks: tasks,
         }
     }
@@ -143,7 +143,7 @@ impl Merged {
 
     /// How far it is.
     pub(super) fn progress(&self) -> Progress {
-        progress(self.streams.iter().map(|reading| &reading.progress))
+        progress(self.streams.iter().map(|reading| reading.progress))
     }
 
     /// Takes out what lies before a time. A stream's own order is kept: of trades that is the order of their ids, in which their
@@ -170,14 +170,39 @@ impl Merged {
     }
 }
 
-async fn read_on(reader: &mut Reader) -> Result<Read> {
+/// Reads all stretches of a stream.
+async fn read_all(client: Client, rules: Rules, parallel: usize, way: Way, sender: mpsc::Sender<Result<Read>>) {
+    let (plan, mut left) = (way.plan, way.stretches);
+    let lane = Lane::new(plan.stream.to_string());
+    while let Some((from, to)) = left.pop_front() {
+        let stream = plan.stream;
+        let mut seam = Seam::new(&[plan], rules, None);
+        seam.start(stream, from);
+        let range = Range { stream, from, to };
+        let mut reader = Reader::new(client.clone(), lane.clone(), (plan, range), seam, parallel, 0);
+        loop {
+            let read = read_on(&mut reader, left.front().map(|(from, _)| *from)).await;
+            let (over, failed) = (!matches!(read, Ok((_, false))), read.is_err());
+            if sender.send(read.map(|(read, _)| read)).await.is_err() || failed {
+                return;
+            }
+            if over {
+                break;
+            }
+        }
+    }
+}
+
+/// The next page, and whether it was the last of the stretch, behind which the stream goes on.
+async fn read_on(reader: &mut Reader, goes_on: Option<Mark>) -> Result<(Read, bool)> {
     let (batch, _) = reader.next().await?;
+    let over = batch.end.is_some();
     let events = match batch.content {
         Content::Events(events, _) => events,
         _ => Vec::new(),
     };
-    let until = batch.end.is_none().then(|| reader.at());
-    Ok(Read { events, until })
+    let until = if over { goes_on } else { Some(reader.at()) };
+    Ok((Read { events, until }, over))
 }
 
 /// Where a stream stands behind an event of its own.

@@ -1,14 +1,15 @@
 //! Sinks that are not equally far when a live source goes on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use qicore_data::{
-    Batch, BatchLimit, Checkpoint, Content, Data, Event, Lane, Offsets, Position, Result, Resume, Source, Timeframe,
-    Timestamp,
+    Batch, BatchLimit, Checkpoint, Content, Data, ErrorKind, Event, Lane, Offsets, Position, Result, Resume, Source,
+    Symbol, Timeframe, Timestamp,
 };
-use qicore_localvenue::{Limits, VenueKind};
+use qicore_localvenue::{Limits, LocalVenue, VenueKind};
 use qicore_sources::{Channel, Market};
 use tokio::time::timeout;
 
@@ -68,7 +69,7 @@ fn held(batch: &Batch) -> Arc<Checkpoint> {
 
 each_venue!(
     the_one_that_is_behind_gets_what_lies_between the_one_that_has_nothing_gets_all
-    a_long_life_comes_in_pieces_and_each_can_be_the_last
+    a_long_life_comes_in_pieces_and_each_can_be_the_last a_channel_that_is_added_meanwhile
 );
 
 async fn the_one_that_is_behind_gets_what_lies_between(kind: VenueKind) {
@@ -139,13 +140,44 @@ async fn the_one_that_has_nothing_gets_all(kind: VenueKind) {
     }
 }
 
+/// The trades and bars of events, and how many gaps there are.
+type Told = (
+    BTreeMap<String, Vec<u64>>,
+    BTreeSet<(Symbol, Timeframe, Timestamp)>,
+    usize,
+);
+
+fn told(events: &[Event]) -> Told {
+    let mut bars = BTreeSet::new();
+    for event in events {
+        if let Data::Candle(bar) = &event.data {
+            let is_new = bars.insert((event.symbol, bar.timeframe, event.timestamp));
+            assert!(is_new, "twice: {event:?}");
+        }
+    }
+    (ids(events), bars, gaps(events))
+}
+
+const MINUTES: Duration = Duration::from_secs(700);
+
+async fn with_a_history(kind: VenueKind) -> LocalVenue {
+    let limits = Limits::of(kind).without_rest_budget();
+    let venue = LocalVenue::builder(kind).trade_interval(Duration::from_millis(100));
+    let venue = venue.history(Duration::from_secs(86_400)).limits(limits);
+    venue.start().await.unwrap()
+}
+
 /// A sink that is added to a pipeline with a history is given it page by page; killed behind any of them, it is given the rest.
 async fn a_long_life_comes_in_pieces_and_each_can_be_the_last(kind: VenueKind) {
-    let limits = Limits::of(kind).without_rest_budget();
-    let venue = venue(kind).history(Duration::from_secs(86_400)).limits(limits);
-    let venue = venue.start().await.unwrap();
-    let from = Timestamp::now().saturating_sub(Duration::from_secs(150));
-    let channels = [Channel::Trades, Channel::Quotes, Channel::Candles(Timeframe::M1)];
+    let venue = with_a_history(kind).await;
+    let from = Timestamp::now().saturating_sub(MINUTES);
+    // Coinbase and Kraken have no bars of three minutes.
+    let channels = [
+        Channel::Trades,
+        Channel::Quotes,
+        Channel::Candles(Timeframe::M1),
+        Channel::Candles(Timeframe::M3),
+    ];
     let new = || {
         let mut source = source(kind, &venue, 2, &channels).from(from);
         source.config_mut().limits = Some(Vec::new());
@@ -161,32 +193,81 @@ async fn a_long_life_comes_in_pieces_and_each_can_be_the_last(kind: VenueKind) {
     }
     drop(first);
     let farther = held(batches.last().unwrap());
-    let whole = ids(&all(&batches));
-    let bars = |events: &[Event]| {
-        let bars = events.iter().filter(|event| matches!(event.data, Data::Candle(_)));
-        let mut bars: Vec<_> = bars.map(|event| (event.symbol, event.timestamp)).collect();
-        bars.sort();
-        bars
+    let mut whole = told(&all(&batches));
+    assert!(whole.1.len() >= 2 * (10 + 2), "{:?}", whole.1);
+    whole.2 = 2;
+    let caught_up = async |sinks: Held| {
+        let mut source = new();
+        source.open(Arc::new(sinks)).await.unwrap();
+        up_to(&farther.position, &mut source).await
     };
 
-    let mut second = new();
-    let sinks = Held(vec![Arc::clone(&farther)], true);
-    second.open(Arc::new(sinks)).await.unwrap();
-    let pieces = up_to(&farther.position, &mut second).await;
+    let pieces = caught_up(Held(vec![Arc::clone(&farther)], true)).await;
     let found = all(&pieces);
-    assert_eq!((ids(&found), bars(&found)), (whole.clone(), bars(&all(&batches))));
-    assert_eq!(gaps(&found), 2);
+    assert_eq!(told(&found), whole);
     assert!(pieces.len() >= 10, "{}", pieces.len());
     let most = pieces.iter().map(|piece| piece.content.len()).max().unwrap();
     assert!(most <= found.len() / 4, "{most} of {}", found.len());
+    // All streams are in one order: none of them is far ahead.
+    let mut latest = Timestamp::UNKNOWN;
+    for event in found.iter().filter(|event| matches!(event.data, Data::Trade(_))) {
+        latest = latest.max(event.timestamp);
+        assert!(latest.since(event.timestamp) < Duration::from_secs(2), "{event:?}");
+    }
     for kept in [1, pieces.len() / 3, pieces.len() / 2, pieces.len() - 1] {
         let (before, killed) = (all(&pieces[..kept]), held(&pieces[kept - 1]));
-        let mut third = new();
-        let sinks = Held(vec![killed, Arc::clone(&farther)], false);
-        third.open(Arc::new(sinks)).await.unwrap();
-        let rest = all(&up_to(&farther.position, &mut third).await);
-        let found = [before, rest].concat();
-        assert_eq!(ids(&found), whole, "after {kept}");
-        assert_eq!((bars(&found), gaps(&found)), (bars(&all(&batches)), 2), "after {kept}");
+        let rest = caught_up(Held(vec![killed, Arc::clone(&farther)], false)).await;
+        assert_eq!(told(&[before, all(&rest)].concat()), whole, "after {kept}");
     }
+    // And a third one, that has nothing.
+    let killed = held(&pieces[pieces.len() / 2]);
+    let found = caught_up(Held(vec![killed, Arc::clone(&farther)], true)).await;
+    assert_eq!(told(&all(&found)), whole);
+}
+
+/// A sink that was killed before a channel was added has it from its beginning, as the others.
+async fn a_channel_that_is_added_meanwhile(kind: VenueKind) {
+    let venue = with_a_history(kind).await;
+    let from = Timestamp::now().saturating_sub(MINUTES);
+    let new = |channels: &[Channel]| {
+        let mut source = source(kind, &venue, 1, channels).from(from);
+        source.config_mut().limits = Some(Vec::new());
+        source
+    };
+    let mut first = opened(new(&[Channel::Trades])).await;
+    let before = next(&mut first).await;
+    drop(first);
+
+    let more = [Channel::Trades, Channel::Candles(Timeframe::M3)];
+    let mut second = new(&more);
+    second.open(Arc::new(Held(vec![held(&before)], false))).await.unwrap();
+    let mut batches = Vec::new();
+    while told(&all(&batches)).1.len() < 2 {
+        batches.push(next(&mut second).await);
+    }
+    drop(second);
+    let farther = held(batches.last().unwrap());
+    let mut third = new(&more);
+    let sinks = Held(vec![held(&before), Arc::clone(&farther)], false);
+    third.open(Arc::new(sinks)).await.unwrap();
+    let found = all(&up_to(&farther.position, &mut third).await);
+    assert_eq!(told(&found), told(&all(&batches)));
+}
+
+/// A sink that was left out, and comes back behind a higher offset with less of a stream, is not given anything twice.
+#[tokio::test]
+async fn positions_that_cannot_be_compared_are_told() {
+    let kind = VenueKind::Binance;
+    let venue = venue(kind).start().await.unwrap();
+    let position = |offset, id| {
+        let detail = format!(r#"{{"at":1,"since":1,"streams":{{"BTC/USDT trades":{{"time":1,"id":{id}}}}}}}"#);
+        let position = Position::at(offset).with_detail(detail);
+        Arc::new(Checkpoint::new(Lane::new("binance"), position))
+    };
+    let mut source = source(kind, &venue, 1, &[Channel::Trades]);
+    assert_eq!(source.config_mut().symbols[0].as_str(), "BTC/USDT");
+    let sinks = Held(vec![position(5, 100), position(9, 90)], false);
+    let error = source.open(Arc::new(sinks)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Checkpoint);
+    assert!(error.to_string().contains("BTC/USDT trades"), "{error}");
 }

@@ -52,6 +52,7 @@ pub(crate) struct Runner {
     at_work: AtWork,
     tasks: JoinSet<(Lane, Result<()>)>,
     failure: Option<Error>,
+    tells_lag: bool,
 }
 
 /// What the source's task turns to next.
@@ -65,8 +66,8 @@ enum Turn {
     Quiet,
 }
 
-/// How long nothing comes until the source is asked how far it is; it doubles up to the longest. A source gives no batch when it
-/// learns that there is no more, so what it told with the last one may not hold any longer.
+/// How long nothing comes until a source that tells its lag is asked again; it doubles up to the longest. It gives no batch when
+/// it learns that there is no more, so what it told with the last one may not hold any longer.
 const QUIET: Duration = Duration::from_millis(250);
 const LONGEST_QUIET: Duration = Duration::from_secs(4);
 
@@ -94,6 +95,7 @@ impl Runner {
             Arc::clone(&shared.counts),
         ));
         Self {
+            tells_lag: source.capabilities().tells_lag,
             tables: Feeds::new(tables, &shared),
             shared,
             source,
@@ -187,7 +189,7 @@ impl Runner {
                 Some(done) = self.tasks.join_next() => Turn::Done(done),
                 error = self.tables.failed() => Turn::Failed(error),
                 batch = self.source.next_batch(limit) => Turn::Batch(batch),
-                () = tokio::time::sleep(quiet) => Turn::Quiet,
+                () = async { tokio::time::sleep(quiet).await }, if self.tells_lag => Turn::Quiet,
             };
             match turn {
                 Turn::Stop => return Ok(()),
@@ -218,7 +220,10 @@ impl Runner {
     }
 
     fn progressed(&self) {
-        self.shared.counts.progressed(self.source.progress(), self.source.lag());
+        self.shared.counts.progressed(self.source.progress());
+        if self.tells_lag {
+            self.shared.counts.lag(self.source.lag());
+        }
     }
 
     async fn commit(&mut self) -> Result<()> {

@@ -237,6 +237,10 @@ impl Source for FaultySource {
         self.inner.progress()
     }
 
+    fn lag(&self) -> Vec<(Lane, u64)> {
+        self.inner.lag()
+    }
+
     async fn close(&mut self) -> Result<()> {
         self.plans.around(Call::Close, self.inner.close()).await
     }

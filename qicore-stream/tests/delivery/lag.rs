@@ -26,7 +26,7 @@ impl Source for Follower {
     }
 
     fn capabilities(&self) -> SourceCapabilities {
-        SourceCapabilities::default().replayable()
+        SourceCapabilities::default().replayable().tells_lag()
     }
 
     async fn open(&mut self, _: Arc<dyn Resume>) -> Result<()> {

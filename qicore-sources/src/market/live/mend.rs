@@ -6,7 +6,7 @@ use qicore_data::{Batch, Error, ErrorKind, Result, RetryAdvice};
 
 use super::{Live, NEAR};
 use crate::market::fetch::{Fetched, again};
-use crate::market::merged::Merged;
+use crate::market::merged::{Merged, Way};
 use crate::venue::Range;
 
 /// A history has what is so old.
@@ -23,12 +23,14 @@ impl Live {
             && let Some(connecting) = &self.connecting
         {
             let (client, plans, rules) = (&self.client, &connecting.plans, connecting.rules);
-            let merged = self.merged.get_or_insert_with(|| {
+            let (merged, to) = self.merged.get_or_insert_with(|| {
                 let to = client.clock.now().saturating_sub(SETTLED);
-                Merged::begin(client, plans, rules, self.config.parallel, &self.seam, to)
+                let kept = plans.iter().filter(|plan| plan.stream.channel.is_kept());
+                let ways = kept.map(|plan| Way::up_to(to, *plan, rules, &self.seam)).collect();
+                (Merged::begin(client, rules, self.config.parallel, ways), to)
             });
             let Some(given) = merged.next().await? else {
-                self.history = self.client.clock.now().since(merged.to) > NEAR;
+                self.history = self.client.clock.now().since(*to) > NEAR;
                 self.merged = None;
                 continue;
             };
@@ -36,7 +38,7 @@ impl Live {
                 self.seam.start(stream, mark);
             }
             self.seam
-                .heard(given.events.last().map_or(merged.to, |event| event.timestamp));
+                .heard(given.events.last().map_or(*to, |event| event.timestamp));
             self.out.events = given.events;
             return Ok(self.batch());
         }

@@ -39,7 +39,8 @@ pub(super) struct Live {
     fetches: Fetches,
     /// So much is missing that it is read before anything is live.
     history: bool,
-    merged: Option<Merged>,
+    /// What is read of it, up to a time.
+    merged: Option<(Merged, Timestamp)>,
     /// What connections are made of, when it is their turn.
     connecting: Option<Box<Connecting>>,
     /// What comes before anything else.
@@ -99,8 +100,7 @@ impl Live {
                 seam.resume(detail).map_err(|error| error.with("lane", &lane))?;
             }
         }
-        let away = client.clock.now().since(seam.at());
-        let history = config.order == Order::Strict && (away > NEAR || offset == 0 && config.from.is_some());
+        let history = config.order == Order::Strict && offset == 0 && config.from.is_some();
         let lost = (offset > 0).then(|| (seam.at(), GapReason::Disconnect));
         let behind = Behind {
             client: client.clone(),
@@ -112,7 +112,7 @@ impl Live {
         };
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
+        let mut live = Self {
             books: Books::new(client.protocol.book_repair()),
             catch_up: CatchUp::begin(behind, from_start, &held)?,
             fetches: Fetches::new(client.clone(), config.parallel),
@@ -136,7 +136,13 @@ impl Live {
             stray: 0,
             in_vain: HashMap::new(),
             config,
-        })
+        };
+        live.history |= live.is_far_behind();
+        Ok(live)
+    }
+
+    fn is_far_behind(&self) -> bool {
+        self.config.order == Order::Strict && self.client.clock.now().since(self.seam.at()) > NEAR
     }
 
     /// See [`Source::next_batch`](qicore_data::Source::next_batch).
@@ -146,6 +152,8 @@ impl Live {
                 return Ok(batch);
             }
             self.catch_up = None;
+            // That may have taken long.
+            self.history |= self.is_far_behind();
         }
         if let Some(batch) = self.history().await? {
             return Ok(batch);
@@ -182,7 +190,7 @@ impl Live {
 
     /// How far that is which comes before what is live.
     pub(super) fn progress(&self) -> Option<Progress> {
-        let history = self.merged.as_ref().map(Merged::progress);
+        let history = self.merged.as_ref().map(|(merged, _)| merged.progress());
         self.catch_up.as_ref().map(CatchUp::progress).or(history)
     }
 

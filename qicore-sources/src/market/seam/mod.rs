@@ -13,25 +13,26 @@
 mod built;
 mod candles;
 mod grid;
+mod place;
 mod recent;
 #[cfg(test)]
 mod tests;
 mod trades;
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qicore_data::{Error, ErrorKind, Event, Exchange, Gap, GapReason, Label, Result, Timestamp};
-use serde::{Deserialize, Serialize};
+use qicore_data::{Event, Exchange, Gap, GapReason, Label, Result, Timestamp};
+use serde::Deserialize;
 
 pub(crate) use candles::CandleRules;
 pub(crate) use grid::Grid;
+pub(crate) use place::Standing;
 
 use crate::venue::{Channel, Mark, Range, Stream};
 use built::BuiltSeam;
 use candles::CandleSeam;
+use place::{Place, Written, ends, mark};
 use trades::TradeSeam;
 
 /// What comes first when something was missed.
@@ -80,40 +81,6 @@ impl Rules {
         };
         Event::new(self.exchange, stream.symbol, to, self.source, gap)
     }
-}
-
-/// Where a stream stands, in a lane's position.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-struct Place {
-    /// Of trades, the id of the next; of candles nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<u64>,
-    /// The time of the last trade, or the open time of the next candle.
-    time: i64,
-    /// What is still missing before it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    holes: Vec<[Ends; 2]>,
-}
-
-/// An end of a hole: id and time.
-type Ends = (Option<u64>, i64);
-
-fn ends(mark: Mark) -> Ends {
-    (mark.id, mark.time.nanos())
-}
-
-fn mark((id, time): Ends) -> Mark {
-    Mark {
-        time: Timestamp::from_nanos(time),
-        id,
-    }
-}
-
-/// Rules for tests of others.
-#[cfg(test)]
-pub(super) fn tests_rules() -> Rules {
-    tests::rules(Order::LiveFirst, 10, (true, true))
 }
 
 /// How a stream is had.
@@ -168,43 +135,6 @@ pub(crate) struct Seam {
     since: Timestamp,
 }
 
-/// Where a stream stands, and as the text of a position.
-#[derive(Debug, Default)]
-struct Written {
-    place: Option<Place>,
-    text: String,
-}
-
-impl Written {
-    fn update(&mut self, stream: Stream, place: Option<Place>) {
-        if self.place == place {
-            return;
-        }
-        self.text.clear();
-        if let Some(Place { id, time, holes }) = &place {
-            let text = &mut self.text;
-            let _ = write!(text, "\"{stream}\":{{\"time\":{time}");
-            if let Some(id) = id {
-                let _ = write!(text, ",\"id\":{id}");
-            }
-            if !holes.is_empty() {
-                let _ = write!(text, ",\"holes\":{}", serde_json::to_string(holes).unwrap_or_default());
-            }
-            text.push('}');
-        }
-        self.place = place;
-    }
-}
-
-/// The form of [`Seam::detail`].
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Detail {
-    at: i64,
-    since: i64,
-    streams: BTreeMap<String, Place>,
-}
-
 impl Seam {
     /// Seams for those of the streams that a venue keeps. With `since`, their history from then on comes first.
     pub(crate) fn new(plans: &[Plan], rules: Rules, since: Option<Timestamp>) -> Self {
@@ -244,11 +174,6 @@ impl Seam {
     /// Something has come live.
     pub(crate) fn heard(&mut self, at: Timestamp) {
         self.at = at;
-    }
-
-    /// Since when there is something of the streams, over all restarts.
-    pub(crate) fn since(&self) -> Timestamp {
-        self.since
     }
 
     /// When something last came live; of one that was resumed, before that.
@@ -306,17 +231,6 @@ impl Seam {
         joint.place().map(|place| mark((place.id, place.time)))
     }
 
-    /// What is missing before that.
-    pub(crate) fn holes(&self, stream: Stream) -> Vec<(Mark, Mark)> {
-        let found = self.streams.iter().find(|(plan, _)| plan.stream == stream);
-        let holes = found.and_then(|(_, joint)| joint.place()).map(|place| place.holes);
-        holes
-            .unwrap_or_default()
-            .into_iter()
-            .map(|[from, to]| (mark(from), mark(to)))
-            .collect()
-    }
-
     /// Has a stream go on at a mark. What is missing before it stays so.
     pub(crate) fn start(&mut self, stream: Stream, mark: Mark) {
         let found = self.streams.iter_mut().filter(|(plan, _)| plan.stream == stream);
@@ -330,23 +244,6 @@ impl Seam {
         }
     }
 
-    /// Has a stream stand where it does, but for stretches that are missing before. If the last of them reaches up to there, it is
-    /// where the stream goes on.
-    pub(crate) fn lacks(&mut self, stream: Stream, mut stretches: Vec<(Mark, Mark)>) {
-        let found = self.streams.iter_mut().find(|(plan, _)| plan.stream == stream);
-        let Some((joint, mut place)) = found.and_then(|(_, joint)| joint.place().map(|place| (joint, place))) else {
-            return;
-        };
-        let stands = mark((place.id, place.time));
-        if let Some((from, _)) = stretches.pop_if(|(_, to)| *to == stands) {
-            (place.id, place.time) = ends(from);
-        }
-        place
-            .holes
-            .extend(stretches.into_iter().map(|(from, to)| [ends(from), ends(to)]));
-        joint.resume(&place);
-    }
-
     /// Time passes: overdue candles, and streams that are silent since a connection came back.
     pub(crate) fn tick(&mut self, now: Timestamp, out: &mut Out) {
         self.streams.iter_mut().for_each(|(_, joint)| joint.tick(now, out));
@@ -357,30 +254,15 @@ impl Seam {
         for ((plan, joint), written) in self.streams.iter().zip(&mut self.written) {
             written.update(plan.stream, joint.place());
         }
-        let length: usize = self.written.iter().map(|written| written.text.len() + 1).sum();
-        let mut text = String::with_capacity(length + 80);
-        let (at, since) = (self.at.nanos(), self.since.nanos());
-        let _ = write!(text, "{{\"at\":{at},\"since\":{since},\"streams\":{{");
-        let told = self.written.iter().filter(|written| written.place.is_some());
-        for (number, written) in told.enumerate() {
-            if number > 0 {
-                text.push(',');
-            }
-            text.push_str(&written.text);
-        }
-        text.push_str("}}");
-        text.into()
+        place::detail(self.at, self.since, &self.written)
     }
 
     /// Takes up what [`detail`](Self::detail) gave, as after a lost connection. Streams that are new begin as new ones.
     pub(crate) fn resume(&mut self, detail: &str) -> Result<()> {
-        let Detail { at, since, streams } = serde_json::from_str(detail).map_err(|error| {
-            let message = "the stored position is damaged, or not that of a live source";
-            Error::new(ErrorKind::Checkpoint, "live.resume", message).with_source(error)
-        })?;
-        (self.at, self.since) = (Timestamp::from_nanos(at), Timestamp::from_nanos(since));
+        let standing = Standing::read(detail)?;
+        (self.at, self.since) = (standing.at(), standing.since());
         for (plan, joint) in &mut self.streams {
-            if let Some(place) = streams.get(&plan.stream.to_string()) {
+            if let Some(place) = standing.place(plan.stream) {
                 joint.resume(place);
             }
         }

@@ -1,8 +1,8 @@
 //! The history of several streams in one order, before what is live.
 //!
 //! A stream alone is in order however it is read. Whoever builds candles of several, or looks at two side by side, wants them
-//! in one: so what is far behind is read before connections are made, a page of each stream ahead, and given up to the time that
-//! all of them have reached.
+//! in one: so what is far behind, or what a sink lacks, is read before connections are made, a page of each stream ahead, and
+//! given up to the time that all of them have reached.
 
 use std::collections::VecDeque;
 use std::time::Duration;

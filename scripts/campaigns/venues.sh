@@ -112,7 +112,7 @@ campaign_round() { # ROUND
   venue_pids=()
 }
 
-# What each sink has stored, against what the venue tells of the same stretch.
+# What each sink has stored, against what the venue tells of the stretch that the first has: after a good end all have the same.
 compare_venue() { # ROUND VENUE
   cat >"$work/read.toml" <<TOML
 name = "read"
@@ -126,7 +126,7 @@ TOML
   "$qicore" run --quiet "$work/read.toml"
   local rows
   for rows in rows slow late; do
-    python3 scripts/campaigns/venues_truth.py "${venue_urls[$2]}" "$from" "$work/$2/$rows" "$work/found" "$work/expected"
+    python3 scripts/campaigns/venues_truth.py "${venue_urls[$2]}" "$from" "$work/$2/$rows" "$work/$2/rows" "$work/found" "$work/expected"
     LC_ALL=C sort -o "$work/found" "$work/found"
     LC_ALL=C sort -o "$work/expected" "$work/expected"
     compare "$1" "$2"

@@ -1,6 +1,7 @@
 """Writes the stored trades and candles, and those that a local venue knows of the same stretch, a line each.
 
-Arguments: the venue's URL, where the stretch begins, the folder of stored rows, and the two files to write."""
+Arguments: the venue's URL, where the stretch begins, the folder of stored rows, the folder of those that say how far it reaches,
+and the two files to write."""
 import datetime
 import decimal
 import json
@@ -8,7 +9,7 @@ import pathlib
 import sys
 import urllib.request
 
-venue, begin, rows, found, expected = sys.argv[1:]
+venue, begin, rows, whole, found, expected = sys.argv[1:]
 
 
 def plain(text):
@@ -35,20 +36,26 @@ def candle(row, time):
     return f"candle {row['symbol']} {time} {values}"
 
 
-stored, last_id, last_bar = [], {}, {}
-for path in pathlib.Path(rows).rglob("*.jsonl"):
-    for line in path.open():
-        row = json.loads(line)
-        time = nanoseconds(row["timestamp"])
-        if row["type"] == "trade":
-            stored.append(trade(row, time, row["side"]))
-            last_id[row["symbol"]] = max(int(row["id"]), last_id.get(row["symbol"], 0))
-        elif row["type"] == "candle" and row["closed"]:
-            stored.append(candle(row, time))
-            last_bar[row["symbol"]] = max(time, last_bar.get(row["symbol"], 0))
-        else:
-            stored.append(f"strange {line.strip()}")
+def read(folder):
+    """The lines, and the last trade and bar of each symbol."""
+    lines, last_id, last_bar = [], {}, {}
+    for path in pathlib.Path(folder).rglob("*.jsonl"):
+        for line in path.open():
+            row = json.loads(line)
+            time = nanoseconds(row["timestamp"])
+            if row["type"] == "trade":
+                lines.append(trade(row, time, row["side"]))
+                last_id[row["symbol"]] = max(int(row["id"]), last_id.get(row["symbol"], 0))
+            elif row["type"] == "candle" and row["closed"]:
+                lines.append(candle(row, time))
+                last_bar[row["symbol"]] = max(time, last_bar.get(row["symbol"], 0))
+            else:
+                lines.append(f"strange {line.strip()}")
+    return lines, last_id, last_bar
 
+
+stored, _, _ = read(rows)
+_, last_id, last_bar = read(whole)
 start = nanoseconds(begin)
 true = []
 for symbol, last in last_id.items():

@@ -19,8 +19,8 @@ use tokio::task::JoinSet;
 use super::client::Client;
 use super::history::progress;
 use super::merged::{Merged, Way};
-use super::seam::{Plan, Rules, Seam, Standing};
-use crate::venue::{Mark, Stream};
+use super::seam::{Grid, Plan, Rules, Standing};
+use crate::venue::{Channel, Mark, Stream};
 
 /// Reads what lies between the positions of sinks.
 #[derive(Debug)]
@@ -45,6 +45,9 @@ pub(super) struct Behind {
 /// A pipeline that nobody has asked for a history is taken for young for so long: what a sink of it lacks is what a kill has
 /// cost.
 const WITHIN: Duration = Duration::from_secs(3600);
+
+/// How far this host's clock may be ahead of the venue's: what came live at a time of the one may have one before in the other.
+const CLOCKS: Duration = Duration::from_secs(10);
 
 impl CatchUp {
     /// Begins to read what lies between checkpoints, the lowest first; before the first what a sink that holds nothing is to
@@ -100,8 +103,8 @@ struct Step {
     at: Timestamp,
     /// What is not read yet.
     left: Vec<Way>,
-    /// Of what nothing is had, and has to be told to be missing.
-    lost: Vec<Symbol>,
+    /// Of what nothing is had, up to a time, and has to be told to be missing.
+    lost: (Vec<Symbol>, Timestamp),
     higher: Arc<Checkpoint>,
     standing: Standing,
 }
@@ -147,15 +150,17 @@ impl Step {
         standing.detail()
     }
 
-    /// What is missing: told on the way to where a sink was live, once.
+    /// What is missing. A position on the way from the same lower one has its time: what is missing is told behind that.
     fn lost(&self, rules: Rules) -> impl Iterator<Item = Event> {
+        let (symbols, to) = &self.lost;
         let gap = Gap {
-            from: self.at,
-            to: self.standing.at(),
+            from: self.at.min(*to),
+            to: *to,
             reason: GapReason::Disconnect,
             missed: None,
         };
-        let lost = self.lost.iter().filter(|_| !self.standing.is_between());
+        let is_told = !self.standing.is_between() || self.at < self.standing.at();
+        let lost = symbols.iter().filter(move |_| is_told);
         lost.map(move |symbol| Event::new(rules.exchange, *symbol, gap.to, rules.source, gap.clone()))
     }
 }
@@ -185,8 +190,7 @@ impl Behind {
         }
         for (held, standings) in held.windows(2).zip(standings.windows(2)) {
             self.check(&standings[0], &standings[1])?;
-            let begins = self.from.unwrap_or(standings[0].at());
-            let mut step = self.step(&standings[0], begins, &held[1], &standings[1]);
+            let mut step = self.step(&standings[0], standings[0].at(), &held[1], &standings[1]);
             step.offset = held[0].position.offset;
             steps.push(step);
         }
@@ -203,25 +207,34 @@ impl Behind {
         let mut lacks_all = standing.clone();
         lacks_all.heard(since);
         let mut step = self.step(&lacks_all, since, lowest, standing);
-        step.lost = symbols(self.plans.iter());
+        step.lost = (symbols(self.plans.iter()), standing.latest());
         step
     }
 
-    /// From one position to another. What the lower one does not know yet begins at a time.
-    fn step(&self, lower: &Standing, begins: Timestamp, higher: &Arc<Checkpoint>, standing: &Standing) -> Step {
-        let new = Seam::new(&self.plans, self.rules, Some(begins));
+    /// From one position to another. What the lower one does not know begins at a time, if no history is wanted.
+    fn step(&self, lower: &Standing, at: Timestamp, higher: &Arc<Checkpoint>, standing: &Standing) -> Step {
         let way = |plan: &Plan| Way {
             plan: *plan,
-            stretches: stretches(lower, standing, plan.stream, new.mark(plan.stream)),
+            stretches: stretches(lower, standing, plan.stream, self.beginning(plan, at)),
         };
+        let lost = symbols(self.plans.iter().filter(|plan| !plan.stream.channel.is_kept()));
         Step {
             offset: 0,
             at: lower.at(),
             left: self.plans.iter().map(way).collect(),
-            lost: symbols(self.plans.iter().filter(|plan| !plan.stream.channel.is_kept())),
+            lost: (lost, standing.at()),
             higher: Arc::clone(higher),
             standing: standing.clone(),
         }
+    }
+
+    /// Where a stream begins of which there is nothing: where the history does that is wanted, or with what is live at a time.
+    fn beginning(&self, plan: &Plan, at: Timestamp) -> Mark {
+        let Channel::Candles(timeframe) = plan.stream.channel else {
+            return Mark::at(self.from.unwrap_or(at.saturating_sub(CLOCKS)));
+        };
+        let grid = Grid::new(timeframe, self.rules.candles.week);
+        Mark::at(self.from.map_or(grid.floor(at), |from| grid.ceil(from)))
     }
 
     fn batch(&self, events: Vec<Event>, position: Position) -> Batch {
@@ -265,10 +278,11 @@ fn symbols<'a>(plans: impl Iterator<Item = &'a Plan>) -> Vec<Symbol> {
 
 /// What a stream has put out between two positions: what was missing before the lower one, and what came from there on to
 /// the higher one, without what is still missing there. A stream that had nothing at the lower one begins at `new`.
-fn stretches(before: &Standing, after: &Standing, stream: Stream, new: Option<Mark>) -> VecDeque<(Mark, Mark)> {
-    let Some((from, to)) = before.mark(stream).or(new).zip(after.mark(stream)) else {
+fn stretches(before: &Standing, after: &Standing, stream: Stream, new: Mark) -> VecDeque<(Mark, Mark)> {
+    let Some(to) = after.mark(stream) else {
         return VecDeque::new();
     };
+    let from = before.mark(stream).unwrap_or(new);
     let mut stretches: Vec<_> = before.holes(stream).collect();
     stretches.push((from, to));
     for (hole, end) in after.holes(stream) {
@@ -296,7 +310,6 @@ fn stretches(before: &Standing, after: &Standing, stream: Stream, new: Option<Ma
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::venue::Channel;
 
     fn trades() -> Stream {
         Stream::new("BTC/USD".parse().unwrap(), Channel::Trades)
@@ -305,14 +318,15 @@ mod tests {
     const BEFORE: &str = r#"{"at":5,"since":1,"streams":{"BTC/USD trades":{"time":1,"id":50,"holes":[[[30,1],[40,1]],[[10,1],[20,1]]]}}}"#;
     const AFTER: &str = r#"{"at":9,"since":1,"streams":{"BTC/USD trades":{"time":2,"id":90,"holes":[[[15,1],[20,1]],[[70,2],[80,2]]]}}}"#;
 
+    const NEW: Mark = Mark::at(Timestamp::from_nanos(3));
+
     fn standing(detail: &str) -> Standing {
         Standing::read(detail).unwrap()
     }
 
     #[test]
     fn what_one_position_has_and_another_has_not() {
-        let new = Mark::at(Timestamp::from_nanos(3));
-        let between = |before, after| stretches(&standing(before), &standing(after), trades(), Some(new));
+        let between = |before, after| stretches(&standing(before), &standing(after), trades(), NEW);
         let found: Vec<_> = between(BEFORE, AFTER)
             .into_iter()
             .map(|(from, to)| (from.id.unwrap(), to.id.unwrap()))
@@ -323,7 +337,7 @@ mod tests {
             nothing,
             r#"{"at":9,"since":1,"streams":{"BTC/USD trades":{"time":7,"id":3}}}"#,
         );
-        assert_eq!(found, [(new, Mark::id(3, Timestamp::from_nanos(7)))]);
+        assert_eq!(found, [(NEW, Mark::id(3, Timestamp::from_nanos(7)))]);
         assert!(between(BEFORE, nothing).is_empty());
     }
 
@@ -339,14 +353,14 @@ mod tests {
         };
         let mut left = Way {
             plan,
-            stretches: stretches(&before, &after, stream, None),
+            stretches: stretches(&before, &after, stream, NEW),
         };
         let mut positions = 0;
         while let Some((from, _)) = left.stretches.front().copied() {
             let mut kept = after.clone();
             kept.lacks(stream, left.stretches.iter().copied().collect());
             let kept = standing(&kept.detail().unwrap());
-            assert_eq!(left.stretches, stretches(&kept, &after, stream, None));
+            assert_eq!(left.stretches, stretches(&kept, &after, stream, NEW));
             let holes: Vec<_> = kept.holes(stream).collect();
             assert!(after.holes(stream).all(|hole| holes.contains(&hole)));
             let goes_on = kept.mark(stream).unwrap();

@@ -90,9 +90,10 @@ impl Way {
 }
 
 impl Merged {
-    /// Begins to read.
+    /// Begins to read, with so many requests side by side, but one for each stream.
     pub(super) fn begin(client: &Client, rules: Rules, parallel: usize, ways: Vec<Way>) -> Self {
         let mut tasks = JoinSet::new();
+        let parallel = parallel / ways.len().max(1);
         let begin = |way: Way| {
             let (sender, read) = mpsc::channel(1);
             let reading = Reading {

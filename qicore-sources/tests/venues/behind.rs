@@ -70,6 +70,7 @@ fn held(batch: &Batch) -> Arc<Checkpoint> {
 each_venue!(
     the_one_that_is_behind_gets_what_lies_between the_one_that_has_nothing_gets_all
     a_long_life_comes_in_pieces_and_each_can_be_the_last a_channel_that_is_added_meanwhile
+    the_bars_at_hand_when_it_began
 );
 
 async fn the_one_that_is_behind_gets_what_lies_between(kind: VenueKind) {
@@ -252,6 +253,42 @@ async fn a_channel_that_is_added_meanwhile(kind: VenueKind) {
     third.open(Arc::new(sinks)).await.unwrap();
     let found = all(&up_to(&farther.position, &mut third).await);
     assert_eq!(told(&found), told(&all(&batches)));
+}
+
+/// The bar that was open when a pipeline began without a history was told when it was over: who has nothing gets it too.
+async fn the_bars_at_hand_when_it_began(kind: VenueKind) {
+    let venue = with_a_history(kind).await;
+    let (m1, m3) = (Timeframe::M1, Timeframe::M3);
+    let mut source = source(kind, &venue, 1, &[Channel::Candles(m1), Channel::Candles(m3)]);
+    source.config_mut().limits = Some(Vec::new());
+    let symbol = source.config_mut().symbols[0];
+    let now = Timestamp::now();
+    let since = m3
+        .floor(now.saturating_sub(MINUTES))
+        .saturating_add(Duration::from_secs(70));
+    let end = now.saturating_sub(Duration::from_secs(120));
+    let detail = format!(
+        r#"{{"at":{},"since":{},"streams":{{"{symbol} candles:1m":{{"time":{}}},"{symbol} candles:3m":{{"time":{}}}}}}}"#,
+        now.nanos(),
+        since.nanos(),
+        m1.floor(end).nanos(),
+        m3.floor(end).nanos(),
+    );
+    let lane = Lane::new(source.name());
+    let farther = Arc::new(Checkpoint::new(lane, Position::at(1000).with_detail(detail)));
+    source
+        .open(Arc::new(Held(vec![Arc::clone(&farther)], true)))
+        .await
+        .unwrap();
+    let (_, bars, gaps) = told(&all(&up_to(&farther.position, &mut source).await));
+    let mut expected = BTreeSet::new();
+    for timeframe in [m1, m3] {
+        let first = Some(timeframe.floor(since));
+        let opens = std::iter::successors(first, |open| Some(timeframe.next(*open)));
+        let opens = opens.take_while(|open| *open < timeframe.floor(end));
+        expected.extend(opens.map(|open| (symbol, timeframe, open)));
+    }
+    assert_eq!((bars, gaps), (expected, 0));
 }
 
 /// A sink that was left out, and comes back behind a higher offset with less of a stream, is not given anything twice.

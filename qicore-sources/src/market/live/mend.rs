@@ -37,8 +37,8 @@ impl Live {
             for (stream, mark) in given.marks {
                 self.seam.start(stream, mark);
             }
-            self.seam
-                .heard(given.events.last().map_or(*to, |event| event.timestamp));
+            let latest = given.events.last().map_or(*to, |event| event.timestamp);
+            self.seam.heard(latest.max(self.seam.at()));
             self.out.events = given.events;
             return Ok(self.batch());
         }

@@ -127,7 +127,8 @@ trait Joint: std::fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Seam {
     streams: Vec<(Plan, Box<dyn Joint>)>,
-    /// What was last written of each of them: of a thousand streams few have moved since.
+    /// What was last written of each of them; behind that, what a position says of streams that are not wanted now, and may be
+    /// again.
     written: Vec<Written>,
     /// When the last live event came.
     at: Timestamp,
@@ -266,6 +267,9 @@ impl Seam {
                 joint.resume(place);
             }
         }
+        self.written.truncate(self.streams.len());
+        let known = self.streams.iter().map(|(plan, _)| plan.stream);
+        self.written.extend(standing.others(known));
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What a lane's position says of its streams.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
 use qicore_data::{Error, ErrorKind, Result, Timestamp};
@@ -105,6 +105,23 @@ impl Standing {
         self.streams.get(&stream.to_string())
     }
 
+    /// What of it is of other streams.
+    pub(super) fn others(&self, streams: impl IntoIterator<Item = Stream>) -> impl Iterator<Item = Written> {
+        let streams: Vec<_> = streams.into_iter().map(|stream| stream.to_string()).collect();
+        let others = self.streams.iter().filter(move |(stream, _)| !streams.contains(stream));
+        others.map(|(stream, place)| {
+            let mut written = Written::default();
+            written.update(stream, Some(place.clone()));
+            written
+        })
+    }
+
+    /// The latest that any stream has.
+    pub(crate) fn latest(&self) -> Timestamp {
+        let times = self.streams.values().map(|place| place.time);
+        Timestamp::from_nanos(times.max().unwrap_or(self.at).max(self.at))
+    }
+
     /// Where a stream goes on.
     pub(crate) fn mark(&self, stream: Stream) -> Option<Mark> {
         self.place(stream).map(|place| mark((place.id, place.time)))
@@ -140,7 +157,7 @@ pub(super) struct Written {
 }
 
 impl Written {
-    pub(super) fn update(&mut self, stream: Stream, place: Option<Place>) {
+    pub(super) fn update(&mut self, stream: impl Display, place: Option<Place>) {
         if self.place == place {
             return;
         }

@@ -214,6 +214,20 @@ impl TradeSeam {
         }
     }
 
+    /// What may be missing of a range in which nothing is known to be. Up to now, if it has no other end: and nothing behind an id,
+    /// where the id of the next trade tells.
+    fn unknown(&self, range: &Range) -> Option<Hole> {
+        let (from, to) = (self.next?, range.to);
+        match (from.id, to.id) {
+            (_, Some(_)) => Some(Hole { from, to }),
+            (Some(_), None) => None,
+            (None, None) => Some(Hole {
+                from,
+                to: Mark::at(to.time.min(self.now).max(from.time)),
+            }),
+        }
+    }
+
     fn ask(&mut self, from: Mark, to: Mark, out: &mut Out) {
         let stream = self.stream;
         let range = Range { stream, from, to };
@@ -304,11 +318,11 @@ impl Joint for TradeSeam {
         if self.asked.take_if(|(asked, _)| asked == range).is_none() {
             return;
         }
-        let all = || {
-            let from = self.next?;
-            Some(Hole { from, to: range.to })
-        };
-        if let Some(hole) = self.missing().or_else(all) {
+        if let Some(hole) = self.missing().or_else(|| self.unknown(range)) {
+            if hole.from.id.is_none() {
+                let gap = self.rules.gap(self.stream, hole.from.time, hole.to.time, None);
+                out.events.push(gap);
+            }
             self.lost(hole, out);
         }
     }

@@ -133,6 +133,68 @@ fn a_stream_that_is_silent_after_a_disruption_is_verified() {
     assert_eq!(bench.asks, 1);
 }
 
+/// A history that cannot be had costs what lies before, and nothing of what comes live.
+#[test]
+fn a_verification_that_is_given_up_loses_nothing_live() {
+    let mut bench = trades(Order::Strict);
+    live(&mut bench, [1]);
+    bench.disrupted();
+    bench.tick(after(10));
+    bench.tick(after(15));
+    bench.give_up();
+    live(&mut bench, [2, 3]);
+    assert_eq!(told(&bench), [1, 2, 3]);
+
+    let wanted = Some(after(-60));
+    let mut bench = Bench::new(
+        Channel::Trades,
+        false,
+        rules(Order::LiveFirst, 100, (true, true)),
+        wanted,
+    );
+    bench.tick(after(0));
+    bench.give_up();
+    let missing: Vec<_> = bench
+        .events
+        .iter()
+        .filter_map(gap)
+        .map(|gap| (gap.from, gap.to))
+        .collect();
+    assert_eq!(missing, [(at(after(-60)), at(after(0)))]);
+    live(&mut bench, [2, 3]);
+    bench.tick(after(5));
+    bench.answer(&history([2, 3]));
+    let ids: Vec<_> = bench.events.iter().filter_map(id).collect();
+    assert_eq!(ids, [2, 3]);
+}
+
+/// A stream that is not wanted for a while goes on where it was.
+#[test]
+fn streams_that_are_left_out_are_remembered() {
+    let plan = |channel| {
+        let stream = stream(channel);
+        Plan {
+            stream,
+            of: stream,
+            sent: true,
+        }
+    };
+    let (bars, trades) = (plan(Channel::Candles(Timeframe::M1)), plan(Channel::Trades));
+    let rules = rules(Order::Strict, 100, (true, true));
+    let mut both = Seam::new(&[bars, trades], rules, Some(at(START)));
+    both.start(trades.stream, Mark::id(7, at(after(7))));
+    let mut one = Seam::new(&[bars], rules, None);
+    one.resume(&both.detail()).unwrap();
+    one.start(bars.stream, Mark::at(at(START + MINUTE)));
+    let mut again = Seam::new(&[trades, bars], rules, None);
+    again.resume(&one.detail()).unwrap();
+    assert_eq!(again.mark(trades.stream), both.mark(trades.stream));
+    assert_eq!(again.mark(bars.stream), Some(Mark::at(at(START + MINUTE))));
+    let detail = one.detail();
+    one.resume(&detail).unwrap();
+    assert_eq!(one.detail().matches("trades").count(), 1);
+}
+
 #[test]
 fn too_many_that_wait_are_given_up_and_asked_for() {
     let mut bench = Bench::new(Channel::Trades, false, rules(Order::Strict, 3, (true, true)), None);

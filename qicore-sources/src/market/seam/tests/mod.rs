@@ -182,6 +182,12 @@ impl Bench {
         }
     }
 
+    pub(super) fn give_up(&mut self) {
+        if let Some(range) = self.asked.take() {
+            self.with(|seam, out| seam.give_up(&range, out));
+        }
+    }
+
     pub(super) fn store(&mut self) {
         self.stored = (self.seam.detail().to_string(), self.events.len());
     }

@@ -165,21 +165,6 @@ impl Step {
     }
 }
 
-impl Way {
-    /// What lies before a mark is read.
-    fn is_read_to(&mut self, mark: Mark) {
-        while let Some((from, to)) = self.stretches.front_mut() {
-            if to.is_after(&mark) {
-                if !from.is_after(&mark) {
-                    *from = mark;
-                }
-                return;
-            }
-            self.stretches.pop_front();
-        }
-    }
-}
-
 impl Behind {
     fn steps(&self, from_start: bool, held: &[Arc<Checkpoint>]) -> Result<Vec<Step>> {
         let standings: Result<Vec<_>> = held.iter().map(|checkpoint| self.standing(checkpoint)).collect();

@@ -87,6 +87,19 @@ impl Way {
             at: range.from.time,
         }
     }
+
+    /// What lies before a mark is read.
+    pub(super) fn is_read_to(&mut self, mark: Mark) {
+        while let Some((from, to)) = self.stretches.front_mut() {
+            if to.is_after(&mark) {
+                if !from.is_after(&mark) {
+                    *from = mark;
+                }
+                return;
+            }
+            self.stretches.pop_front();
+        }
+    }
 }
 
 impl Merged {

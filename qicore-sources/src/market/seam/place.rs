@@ -162,16 +162,9 @@ impl Written {
             return;
         }
         self.text.clear();
-        if let Some(Place { id, time, holes }) = &place {
-            let text = &mut self.text;
-            let _ = write!(text, "\"{stream}\":{{\"time\":{time}");
-            if let Some(id) = id {
-                let _ = write!(text, ",\"id\":{id}");
-            }
-            if !holes.is_empty() {
-                let _ = write!(text, ",\"holes\":{}", serde_json::to_string(holes).unwrap_or_default());
-            }
-            text.push('}');
+        if let Some(place) = &place {
+            let told = serde_json::to_string(place).unwrap_or_default();
+            let _ = write!(self.text, "\"{stream}\":{told}");
         }
         self.place = place;
     }

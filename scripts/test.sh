@@ -42,7 +42,7 @@ step "each feature alone"
 step "tests"
 cargo test --quiet --workspace --all-features
 
-# An example that hangs is an error, and not the end of CI's patience. The longest takes three minutes.
+# An example that hangs is an error, and not the end of CI's patience.
 example() { timeout 600 "$built/examples/$1" || { echo "the example $1 has failed, or not ended" >&2; return 1; }; }
 
 step "documentation"

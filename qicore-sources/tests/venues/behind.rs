@@ -41,6 +41,17 @@ async fn next(source: &mut Market) -> Batch {
     batch.expect("in time").unwrap().unwrap()
 }
 
+/// What comes until so many events of a kind have.
+async fn live(source: &mut Market, count: usize, which: fn(&Data) -> bool) -> Vec<Batch> {
+    let (mut batches, mut found) = (Vec::new(), 0);
+    while found < count {
+        let batch = next(source).await;
+        found += events(&batch).0.iter().filter(|event| which(&event.data)).count();
+        batches.push(batch);
+    }
+    batches
+}
+
 /// What comes up to the farther position, which who has it passes over.
 async fn up_to(farther: &Position, source: &mut Market) -> Vec<Batch> {
     let mut batches = Vec::<Batch>::new();
@@ -78,13 +89,7 @@ async fn the_one_that_is_behind_gets_what_lies_between(kind: VenueKind) {
     let channels = [Channel::Trades, Channel::Quotes, Channel::Candles(Timeframe::M1)];
     let new = || source(kind, &venue, 2, &channels);
     let mut first = opened(new()).await;
-    let (mut batches, mut trades) = (Vec::new(), 0);
-    while trades < 200 {
-        let batch = next(&mut first).await;
-        let is_trade = |event: &&Event| matches!(event.data, Data::Trade(_));
-        trades += events(&batch).0.iter().filter(is_trade).count();
-        batches.push(batch);
-    }
+    let batches = live(&mut first, 200, |data| matches!(data, Data::Trade(_))).await;
     drop(first);
     let (low, high) = (batches.len() / 2, batches.len() - 1);
     let farther = batches[high].position.clone();
@@ -116,14 +121,10 @@ async fn the_one_that_has_nothing_gets_all(kind: VenueKind) {
     let new = || source(kind, &venue, 2, &[Channel::Trades]);
     let mut first = opened(new()).await;
     let began = Timestamp::now();
-    let (mut all_of_it, mut last) = (Vec::new(), None);
-    while all_of_it.len() < 200 {
-        let batch = next(&mut first).await;
-        all_of_it.extend_from_slice(events(&batch).0);
-        last = Some(held(&batch));
-    }
+    let batches = live(&mut first, 200, |_| true).await;
     drop(first);
-    let farther = last.unwrap();
+    let farther = held(batches.last().unwrap());
+    let mut all_of_it = all(&batches);
     let mut second = new();
     let sinks = Held(vec![Arc::clone(&farther)], true);
     second.open(Arc::new(sinks)).await.unwrap();
@@ -185,13 +186,7 @@ async fn a_long_life_comes_in_pieces_and_each_can_be_the_last(kind: VenueKind) {
         source
     };
     let mut first = opened(new()).await;
-    let (mut batches, mut quotes) = (Vec::new(), 0);
-    while quotes < 20 {
-        let batch = next(&mut first).await;
-        let is_quote = |event: &&Event| matches!(event.data, Data::Quote(_));
-        quotes += events(&batch).0.iter().filter(is_quote).count();
-        batches.push(batch);
-    }
+    let batches = live(&mut first, 20, |data| matches!(data, Data::Quote(_))).await;
     drop(first);
     let farther = held(batches.last().unwrap());
     let mut whole = told(&all(&batches));

@@ -106,6 +106,7 @@ struct Step {
     /// Of what nothing is had, up to a time, and has to be told to be missing.
     lost: (Vec<Symbol>, Timestamp),
     higher: Arc<Checkpoint>,
+    /// Where the wanted streams stand there, and the others at the lower position.
     standing: Standing,
 }
 
@@ -174,7 +175,7 @@ impl Behind {
             steps.push(self.first_step(first, standing));
         }
         for (held, standings) in held.windows(2).zip(standings.windows(2)) {
-            self.check(&standings[0], &standings[1])?;
+            self.check((&held[0], &standings[0]), (&held[1], &standings[1]))?;
             let mut step = self.step(&standings[0], standings[0].at(), &held[1], &standings[1]);
             step.offset = held[0].position.offset;
             steps.push(step);
@@ -192,7 +193,12 @@ impl Behind {
         let mut lacks_all = standing.clone();
         lacks_all.heard(since);
         let mut step = self.step(&lacks_all, since, lowest, standing);
-        step.lost = (symbols(self.plans.iter()), standing.latest());
+        let known = self
+            .plans
+            .iter()
+            .map(|plan| plan.stream.symbol)
+            .chain(standing.symbols());
+        step.lost = (each_once(known), standing.latest());
         step
     }
 
@@ -202,14 +208,18 @@ impl Behind {
             plan: *plan,
             stretches: stretches(lower, standing, plan.stream, self.beginning(plan, at)),
         };
-        let lost = symbols(self.plans.iter().filter(|plan| !plan.stream.channel.is_kept()));
+        let lost = self.plans.iter().filter(|plan| !plan.stream.channel.is_kept());
+        let lost = lost.map(|plan| plan.stream.symbol);
+        // What is not wanted now is not read: should it be wanted again, it goes on where the higher position has it.
+        let mut on_the_way = standing.clone();
+        let unwanted = on_the_way.others_stay(self.plans.iter().map(|plan| plan.stream), lower);
         Step {
             offset: 0,
             at: lower.at(),
             left: self.plans.iter().map(way).collect(),
-            lost: (lost, standing.at()),
+            lost: (each_once(lost.chain(unwanted)), standing.at()),
             higher: Arc::clone(higher),
-            standing: standing.clone(),
+            standing: on_the_way,
         }
     }
 
@@ -235,30 +245,60 @@ impl Behind {
     }
 
     /// A sink that was left out while others caught up may have what one behind a higher offset has not.
-    fn check(&self, lower: &Standing, higher: &Standing) -> Result<()> {
-        let ahead = |plan: &&Plan| {
-            let marks = lower.mark(plan.stream).zip(higher.mark(plan.stream));
-            marks.is_some_and(|(lower, higher)| lower.is_after(&higher))
-        };
+    fn check(&self, (lower, has): (&Checkpoint, &Standing), (higher, lacks): (&Checkpoint, &Standing)) -> Result<()> {
+        let ahead = |plan: &&Plan| is_ahead(has, lacks, plan.stream);
         let Some(plan) = self.plans.iter().find(ahead) else {
             return Ok(());
         };
-        let message = "a sink is ahead of one that has a higher position: what each of them lacks cannot be told";
-        let advice = "was a sink left out for some runs? Start it anew, with nothing, or under another pipeline's name";
+        let (lower, higher) = (lower.position.offset, higher.position.offset);
+        let message = format!(
+            "the sink at position {lower} is ahead of the one at {higher}: what each of them lacks cannot be told"
+        );
+        let advice =
+            "was a sink left out for some runs? Start one of them anew, with nothing, or under another pipeline's name";
         let error = Error::new(ErrorKind::Checkpoint, "market.catch_up", message).with("advice", advice);
         Err(error.with("lane", &self.lane).with("stream", plan.stream))
     }
 }
 
-/// The symbols of streams, each once.
-fn symbols<'a>(plans: impl Iterator<Item = &'a Plan>) -> Vec<Symbol> {
-    let mut symbols = Vec::new();
-    for plan in plans {
-        if !symbols.contains(&plan.stream.symbol) {
-            symbols.push(plan.stream.symbol);
+fn each_once(symbols: impl Iterator<Item = Symbol>) -> Vec<Symbol> {
+    let mut once = Vec::new();
+    for symbol in symbols {
+        if !once.contains(&symbol) {
+            once.push(symbol);
         }
     }
-    symbols
+    once
+}
+
+/// What of stretches lies outside of another.
+fn without(stretches: Vec<(Mark, Mark)>, (hole, end): (Mark, Mark)) -> Vec<(Mark, Mark)> {
+    let parts = |(from, to): (Mark, Mark)| {
+        if !to.is_after(&hole) || !end.is_after(&from) {
+            return vec![(from, to)];
+        }
+        let first = hole.is_after(&from).then_some((from, hole));
+        let last = to.is_after(&end).then_some((end, to));
+        first.into_iter().chain(last).collect()
+    };
+    stretches.into_iter().flat_map(parts).collect()
+}
+
+/// Whether a stream has something at the lower of two positions that it has not at the higher one.
+fn is_ahead(lower: &Standing, higher: &Standing, stream: Stream) -> bool {
+    let Some((has, wants)) = lower.mark(stream).zip(higher.mark(stream)) else {
+        return false;
+    };
+    let lacked_too = |hole: (Mark, Mark)| {
+        // Times alone do not tell.
+        if has.id.is_none() || hole.0.id.is_none() {
+            return true;
+        }
+        let behind = hole.1.is_after(&has).then_some((has, hole.1));
+        let lacks = lower.holes(stream).chain(behind);
+        lacks.fold(vec![hole], without).is_empty()
+    };
+    has.is_after(&wants) || !higher.holes(stream).all(lacked_too)
 }
 
 /// What a stream has put out between two positions: what was missing before the lower one, and what came from there on to
@@ -270,16 +310,8 @@ fn stretches(before: &Standing, after: &Standing, stream: Stream, new: Mark) -> 
     let from = before.mark(stream).unwrap_or(new);
     let mut stretches: Vec<_> = before.holes(stream).collect();
     stretches.push((from, to));
-    for (hole, end) in after.holes(stream) {
-        let without = |(from, to): (Mark, Mark)| {
-            if !to.is_after(&hole) || !end.is_after(&from) {
-                return vec![(from, to)];
-            }
-            let first = hole.is_after(&from).then_some((from, hole));
-            let last = to.is_after(&end).then_some((end, to));
-            first.into_iter().chain(last).collect()
-        };
-        stretches = stretches.into_iter().flat_map(without).collect();
+    for hole in after.holes(stream) {
+        stretches = without(stretches, hole);
     }
     stretches.retain(|(from, to)| to.is_after(from));
     stretches.sort_by(
@@ -357,5 +389,38 @@ mod tests {
             positions += 1;
         }
         assert_eq!(positions, 2 + 4 + 7 + 4);
+    }
+
+    #[test]
+    fn what_a_lower_position_must_not_have() {
+        let position = |id, holes| {
+            standing(&format!(
+                r#"{{"at":5,"since":1,"streams":{{"BTC/USD trades":{{"time":1,"id":{id},"holes":{holes}}}}}}}"#
+            ))
+        };
+        let higher = position(90, "[[[50,1],[80,1]]]");
+        let ahead = |id, holes| is_ahead(&position(id, holes), &higher, trades());
+        assert!(!ahead(50, "[]") && !ahead(20, "[]") && !ahead(70, "[[[30,1],[70,1]]]"));
+        assert!(!ahead(90, "[[[20,1],[80,1]]]") && !ahead(70, "[[[40,1],[60,1]],[[60,1],[70,1]]]"));
+        assert!(ahead(51, "[]") && ahead(70, "[[[30,1],[69,1]]]") && ahead(90, "[[[51,1],[80,1]]]"));
+        assert!(ahead(91, "[[[20,1],[80,1]]]"));
+    }
+
+    /// On the way to where a stream stands that nobody wants now, it stays where it was.
+    #[test]
+    fn what_is_not_wanted_stays() {
+        let lower = standing(r#"{"at":5,"since":1,"streams":{"ETH/USD trades":{"time":1,"id":50}}}"#);
+        let with_bars = r#"{"at":9,"since":1,"streams":{"BTC/USD trades":{"time":2,"id":90},"ETH/USD trades":{"time":2,"id":60},"XRP/USD candles:1m":{"time":2}}}"#;
+        let mut on_the_way = standing(with_bars);
+        let lacks = on_the_way.others_stay([trades()], &lower);
+        assert_eq!(
+            lacks.iter().map(|symbol| symbol.as_str()).collect::<Vec<_>>(),
+            ["ETH/USD", "XRP/USD"]
+        );
+        let eth = Stream::new("ETH/USD".parse().unwrap(), Channel::Trades);
+        assert_eq!(on_the_way.mark(eth), lower.mark(eth));
+        assert_eq!(on_the_way.mark(trades()), standing(with_bars).mark(trades()));
+        assert_eq!(on_the_way.symbols().count(), 2);
+        assert!(on_the_way.others_stay([trades()], &lower).is_empty());
     }
 }

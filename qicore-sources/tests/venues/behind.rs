@@ -286,6 +286,27 @@ async fn the_bars_at_hand_when_it_began(kind: VenueKind) {
     assert_eq!((bars, gaps), (expected, 0));
 }
 
+/// What a sink lacks of a symbol that is not wanted any more is not read, but told.
+#[tokio::test]
+async fn what_is_not_wanted_any_more_is_told_to_be_missing() {
+    let kind = VenueKind::Binance;
+    let venue = venue(kind).start().await.unwrap();
+    let position = |offset: u64, at, id| {
+        let detail = format!(
+            r#"{{"at":{at},"since":1,"streams":{{"BTC/USDT trades":{{"time":1,"id":5}},"ETH/USDT trades":{{"time":1,"id":{id}}}}}}}"#
+        );
+        let position = Position::at(offset).with_detail(detail);
+        Arc::new(Checkpoint::new(Lane::new("binance"), position))
+    };
+    let farther = position(90, 2, 70);
+    let mut source = source(kind, &venue, 1, &[Channel::Trades]);
+    let sinks = Held(vec![position(50, 1, 60), Arc::clone(&farther)], false);
+    source.open(Arc::new(sinks)).await.unwrap();
+    let found = all(&up_to(&farther.position, &mut source).await);
+    assert_eq!((found.len(), gaps(&found)), (1, 1));
+    assert_eq!(found[0].symbol.as_str(), "ETH/USDT");
+}
+
 /// A sink that was left out, and comes back behind a higher offset with less of a stream, is not given anything twice.
 #[tokio::test]
 async fn positions_that_cannot_be_compared_are_told() {

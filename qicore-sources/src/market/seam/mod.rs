@@ -269,7 +269,7 @@ impl Seam {
         }
         self.written.truncate(self.streams.len());
         let known = self.streams.iter().map(|(plan, _)| plan.stream);
-        self.written.extend(standing.others(known));
+        self.written.extend(standing.others_written(known));
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
-use qicore_data::{Error, ErrorKind, Result, Timestamp};
+use qicore_data::{Error, ErrorKind, Result, Symbol, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::venue::{Mark, Stream};
@@ -35,6 +35,11 @@ pub(super) fn mark((id, time): Ends) -> Mark {
         time: Timestamp::from_nanos(time),
         id,
     }
+}
+
+/// The symbol of a stream's text.
+fn symbol(stream: &str) -> Option<Symbol> {
+    Symbol::new(stream.split(' ').next()?).ok()
 }
 
 /// Where all streams of a lane stand.
@@ -106,14 +111,38 @@ impl Standing {
     }
 
     /// What of it is of other streams.
-    pub(super) fn others(&self, streams: impl IntoIterator<Item = Stream>) -> impl Iterator<Item = Written> {
+    fn others(&self, streams: impl IntoIterator<Item = Stream>) -> impl Iterator<Item = (&String, &Place)> {
         let streams: Vec<_> = streams.into_iter().map(|stream| stream.to_string()).collect();
-        let others = self.streams.iter().filter(move |(stream, _)| !streams.contains(stream));
-        others.map(|(stream, place)| {
+        self.streams.iter().filter(move |(stream, _)| !streams.contains(stream))
+    }
+
+    /// The text of what is of other streams.
+    pub(super) fn others_written(&self, streams: impl IntoIterator<Item = Stream>) -> impl Iterator<Item = Written> {
+        self.others(streams).map(|(stream, place)| {
             let mut written = Written::default();
             written.update(stream, Some(place.clone()));
             written
         })
+    }
+
+    /// Has other streams than those stand where they do in a lower position. Whose do not, lack something: those symbols.
+    pub(crate) fn others_stay(&mut self, streams: impl IntoIterator<Item = Stream>, lower: &Self) -> Vec<Symbol> {
+        let moved = self
+            .others(streams)
+            .filter(|(stream, place)| lower.streams.get(*stream) != Some(place));
+        let moved: Vec<_> = moved.map(|(stream, _)| stream.clone()).collect();
+        for stream in &moved {
+            match lower.streams.get(stream) {
+                Some(place) => self.streams.insert(stream.clone(), place.clone()),
+                None => self.streams.remove(stream),
+            };
+        }
+        moved.iter().filter_map(|stream| symbol(stream)).collect()
+    }
+
+    /// The symbols that it knows.
+    pub(crate) fn symbols(&self) -> impl Iterator<Item = Symbol> {
+        self.streams.keys().filter_map(|stream| symbol(stream))
     }
 
     /// The latest that any stream has.
